@@ -1,0 +1,1 @@
+"""The programs: verdict, verdictd, rats-tls-client, rats-tls-server, tee-sim."""

@@ -1,0 +1,1 @@
+"""Where Endorsements come from: PCCS, files, the peer; and which of several items is the newest."""

@@ -1,0 +1,1 @@
+"""verdictd: wires everything, serves RATS-TLS and the client API."""

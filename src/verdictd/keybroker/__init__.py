@@ -1,0 +1,1 @@
+"""What an attested peer may ask for: the EAA protocol."""

@@ -1,0 +1,1 @@
+"""Appraisal policy: Rego policies, reference values, their store, and decisions that fail closed."""

@@ -1,0 +1,1 @@
+"""A software TEE vendor and platform: real formats, own root. Trusted only where its root was named as trusted."""

@@ -1,0 +1,83 @@
+"""The roots a verifier trusts: Intel's, pinned here, unless the operator names others."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from verdictd.core.errors import ConfigError, LimitExceededError
+from verdictd.core.limits import MAX_CHAIN_BYTES
+
+INTEL_ROOT_SHA256 = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
+"""Fingerprint of Intel's SGX root CA (valid 2018-05-21 to 2049-12-31), which roots/ holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRoot:
+    """A self-signed root certificate that the operator trusts, and what to call it."""
+
+    certificate: x509.Certificate
+    label: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate's DER, lower-case hex."""
+        return self.certificate.fingerprint(hashes.SHA256()).hex()
+
+    @property
+    def is_intel(self) -> bool:
+        """Whether this is Intel's root, the only one that vouches for real hardware."""
+        return self.fingerprint == INTEL_ROOT_SHA256
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRoots:
+    """All the roots of one verifier. Empty roots are refused: they would make every check vacuous or impossible."""
+
+    roots: tuple[TrustRoot, ...]
+
+    def __post_init__(self) -> None:
+        if not self.roots:
+            raise ConfigError("no trust root is given", remedy="name at least one with --trust-root, or leave it out")
+
+
+@cache
+def intel_trust_root() -> TrustRoot:
+    """Return Intel's SGX root CA as shipped, after comparing it with the pinned fingerprint."""
+    pem = files("verdictd.tees.dcap").joinpath("roots", "intel_sgx_root_ca.pem").read_bytes()
+    root = TrustRoot(x509.load_pem_x509_certificate(pem), "Intel SGX Root CA")
+    if not root.is_intel:
+        raise ConfigError(
+            f"the shipped Intel root has the fingerprint {root.fingerprint}, expected {INTEL_ROOT_SHA256}",
+            remedy="this installation was altered: install it again",
+        )
+    return root
+
+
+def parse_trust_roots(pem: bytes, label: str) -> tuple[TrustRoot, ...]:
+    """Read the root certificates of a PEM file that the operator names as trusted.
+
+    Args:
+        pem: one or more self-signed certificates.
+        label: what to call them, e.g. the file's name.
+    Raises:
+        ConfigError: no certificate, or one that is not a self-signed CA certificate.
+        LimitExceededError: longer than `MAX_CHAIN_BYTES`.
+    """
+    if len(pem) > MAX_CHAIN_BYTES:
+        raise LimitExceededError(f"trust root {label} is {len(pem)} bytes long, the limit is {MAX_CHAIN_BYTES}")
+    try:
+        certificates = x509.load_pem_x509_certificates(pem)
+        for certificate in certificates:
+            certificate.verify_directly_issued_by(certificate)
+            constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+            if not constraints.ca:
+                raise ValueError("basicConstraints says it is no CA")
+    except Exception as error:
+        raise ConfigError(
+            f"trust root {label} is not a PEM file of self-signed CA certificates: {error}",
+            remedy="give the root CA's own certificate (for a simulated platform: root-ca.pem in its directory)",
+        ) from error
+    return tuple(TrustRoot(certificate, label) for certificate in certificates)

@@ -1,0 +1,1 @@
+"""SGX evidence with ECDSA quotes (DCAP): claims, verifier, and the devices that make quotes."""
