@@ -5,28 +5,33 @@ parse to. Validity in time, revocation and TCB status are judged anew at each ap
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from threading import Lock
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
+FactKey: TypeAlias = tuple[str | bytes, ...]
+"""A word for the kind of fact, then everything that determines it."""
 
 
 class FactMemory:
     """A least-recently-used map from the complete input of a pure computation to its result.
 
     Keys hold the input itself, not a digest, and are compared whole. A computation that raises is not remembered.
-    Safe to share between threads; two threads may compute the same fact at once, with the same result.
+    Bounded by the number of facts and by the bytes of their keys. Safe to share between threads; two threads may
+    compute the same fact at once, with the same result.
     """
 
-    __slots__ = ("_facts", "_lock", "_max_facts")
+    __slots__ = ("_bytes", "_facts", "_lock", "_max_bytes", "_max_facts")
 
-    def __init__(self, max_facts: int = 4096) -> None:
-        self._facts: OrderedDict[Hashable, object] = OrderedDict()
+    def __init__(self, *, max_facts: int = 8192, max_bytes: int = 64 * 1024 * 1024) -> None:
+        self._facts: OrderedDict[FactKey, object] = OrderedDict()
         self._lock = Lock()
+        self._bytes = 0
         self._max_facts = max_facts
+        self._max_bytes = max_bytes
 
-    def recall(self, key: Hashable, compute: Callable[[], T]) -> T:
+    def recall(self, key: FactKey, compute: Callable[[], T]) -> T:
         """Return the fact for `key`, computing it if it is not remembered. `key` must determine the result."""
         with self._lock:
             if key in self._facts:
@@ -34,10 +39,17 @@ class FactMemory:
                 return cast("T", self._facts[key])
         fact = compute()
         with self._lock:
-            self._facts[key] = fact
-            while len(self._facts) > self._max_facts:
-                self._facts.popitem(last=False)
+            if key not in self._facts:
+                self._facts[key] = fact
+                self._bytes += _size(key)
+                while len(self._facts) > self._max_facts or self._bytes > self._max_bytes:
+                    forgotten, _ = self._facts.popitem(last=False)
+                    self._bytes -= _size(forgotten)
         return fact
 
     def __len__(self) -> int:
         return len(self._facts)
+
+
+def _size(key: FactKey) -> int:
+    return sum(map(len, key))

@@ -1,6 +1,6 @@
 """The roots a verifier trusts: Intel's, pinned here, unless the operator names others."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
@@ -20,11 +20,11 @@ class TrustRoot:
 
     certificate: x509.Certificate
     label: str
+    fingerprint: str = field(init=False)
+    """SHA-256 of the certificate's DER, lower-case hex."""
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the certificate's DER, lower-case hex."""
-        return self.certificate.fingerprint(hashes.SHA256()).hex()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fingerprint", self.certificate.fingerprint(hashes.SHA256()).hex())
 
     @property
     def is_intel(self) -> bool:
@@ -37,8 +37,11 @@ class TrustRoots:
     """All the roots of one verifier. Empty roots are refused: they would make every check vacuous or impossible."""
 
     roots: tuple[TrustRoot, ...]
+    key: str = field(init=False)
+    """Tells one set of roots from another: facts that were established under a set are remembered under its key."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "key", ",".join(root.fingerprint for root in self.roots))
         if not self.roots:
             raise ConfigError("no trust root is given", remedy="name at least one with --trust-root, or leave it out")
 

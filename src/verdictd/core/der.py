@@ -1,0 +1,119 @@
+"""A small reader of DER (ITU-T X.690): tag, length, value, within bounds, and nothing else.
+
+It exists because what has to be read here is what libraries refuse or do not know: Intel's SGX extension, and the
+certificates of peers that write version 4 or odd algorithm parameters. It reads structure; meaning is judged elsewhere.
+"""
+
+from typing import NamedTuple
+
+from verdictd.core.errors import MalformedError
+
+BOOLEAN = 0x01
+INTEGER = 0x02
+BIT_STRING = 0x03
+OCTET_STRING = 0x04
+NULL = 0x05
+OBJECT_IDENTIFIER = 0x06
+ENUMERATED = 0x0A
+SEQUENCE = 0x30
+
+_MAX_LENGTH_BYTES = 4
+
+
+class Element(NamedTuple):
+    """One DER element inside `data`: its tag, and where it, and its value, begin and end (byte offsets)."""
+
+    data: bytes
+    tag: int
+    start: int
+    value_start: int
+    end: int
+
+    @property
+    def value(self) -> bytes:
+        """The value's bytes."""
+        return self.data[self.value_start : self.end]
+
+    @property
+    def encoded(self) -> bytes:
+        """The whole element: tag, length and value."""
+        return self.data[self.start : self.end]
+
+    def children(self) -> list["Element"]:
+        """The elements inside the value, which must be filled by them exactly."""
+        return read_elements(self.data, self.value_start, self.end)
+
+    def expect(self, tag: int, what: str) -> "Element":
+        """Return this element if it has the given tag.
+
+        Raises:
+            MalformedError: it has another.
+        """
+        if self.tag != tag:
+            raise MalformedError(f"{what} has the DER tag 0x{self.tag:02x}, expected 0x{tag:02x}")
+        return self
+
+
+def read_element(data: bytes, offset: int, end: int) -> Element:
+    """Read one element that begins at `offset` and must end at or before `end`.
+
+    Raises:
+        MalformedError: truncated, an indefinite or non-minimal length, or a tag of more than one byte.
+    """
+    if offset + 2 > end:
+        raise MalformedError(f"DER element at byte {offset} is cut off")
+    tag = data[offset]
+    if tag & 0x1F == 0x1F:
+        raise MalformedError(f"DER element at byte {offset} has a tag of several bytes, which nothing here uses")
+    length = data[offset + 1]
+    value_start = offset + 2
+    if length & 0x80:
+        count = length & 0x7F
+        value_start += count
+        if not 1 <= count <= _MAX_LENGTH_BYTES or value_start > end:
+            raise MalformedError(f"DER element at byte {offset} has an unusable length field")
+        length = int.from_bytes(data[offset + 2 : value_start], "big")
+        if length < 0x80 or length >> (8 * (count - 1)) == 0:
+            raise MalformedError(f"DER element at byte {offset} does not encode its length in the shortest form")
+    if value_start + length > end:
+        raise MalformedError(f"DER element at byte {offset} claims {length} bytes, {end - value_start} are there")
+    return Element(data, tag, offset, value_start, value_start + length)
+
+
+def read_elements(data: bytes, offset: int, end: int) -> list[Element]:
+    """Read the elements that fill the bytes from `offset` to `end` exactly."""
+    elements = []
+    while offset < end:
+        element = read_element(data, offset, end)
+        elements.append(element)
+        offset = element.end
+    return elements
+
+
+def read_single(data: bytes) -> Element:
+    """Read the one element that `data` consists of.
+
+    Raises:
+        MalformedError: there is none, or bytes follow it.
+    """
+    element = read_element(data, 0, len(data))
+    if element.end != len(data):
+        raise MalformedError(f"{len(data) - element.end} bytes follow the DER element")
+    return element
+
+
+def parse_unsigned(element: Element, what: str, maximum: int) -> int:
+    """Read an INTEGER (or ENUMERATED) between 0 and `maximum`.
+
+    Raises:
+        MalformedError: another tag, empty, negative, not in its shortest form, or larger.
+    """
+    if element.tag not in {INTEGER, ENUMERATED}:
+        raise MalformedError(f"{what} has the DER tag 0x{element.tag:02x}, expected an INTEGER")
+    value = element.value
+    if not value or (len(value) > 1 and value[0] == 0 and not value[1] & 0x80):
+        raise MalformedError(f"{what} is not an INTEGER in its shortest form")
+    number = int.from_bytes(value, "big", signed=True)
+    if not 0 <= number <= maximum:
+        raise MalformedError(f"{what} is {number}, expected 0 to {maximum}")
+    return number

@@ -1,0 +1,302 @@
+"""Verification of single items of collateral: who signed them, under which root. Time is judged elsewhere.
+
+A `Verified…` value can be had only from the function here that verifies it, so that a type tells what was checked.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import SignatureAlgorithmOID
+
+from verdictd.core.errors import AuthenticityError, LimitExceededError, MalformedError
+from verdictd.core.limits import MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES
+from verdictd.tees.dcap.certificates import VerifiedChain, common_name, verify_pem_chain
+from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
+from verdictd.tees.dcap.ecdsa import verify_raw_signature
+from verdictd.tees.dcap.memory import FactMemory
+from verdictd.tees.dcap.qe_identity import QEIdentity, parse_qe_identity
+from verdictd.tees.dcap.tcb_info import TCBInfo, parse_tcb_info
+from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots
+
+TCB_SIGNER_SUFFIX = "SGX TCB Signing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedTCBInfo:
+    """TCB info whose signature and chain hold up to a trusted root. Not judged: time and revocation of its signer."""
+
+    info: TCBInfo
+    chain: VerifiedChain
+
+    @property
+    def root(self) -> TrustRoot:
+        """The root that vouches for it."""
+        return self.chain.root
+
+    @property
+    def issue_date(self) -> datetime:
+        """When it was issued."""
+        return self.info.issue_date
+
+    @property
+    def next_update(self) -> datetime:
+        """When the next one is due: after that it is expired."""
+        return self.info.next_update
+
+    @property
+    def expires_at(self) -> datetime:
+        """The earliest of its own expiry and its chain's."""
+        return min(self.info.next_update, self.chain.not_after)
+
+    @property
+    def sequence(self) -> tuple[int, datetime]:
+        """Orders items of the same kind: higher is newer."""
+        return self.info.evaluation_data_number, self.info.issue_date
+
+    @property
+    def fmspc(self) -> bytes:
+        """The family of platforms, 6 bytes."""
+        return self.info.fmspc
+
+    @property
+    def pce_id(self) -> bytes:
+        """The PCE's id, 2 bytes."""
+        return self.info.pce_id
+
+    @property
+    def tee_id(self) -> str:
+        """``SGX`` or ``TDX``."""
+        return self.info.tee_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedQEIdentity:
+    """A QE identity whose signature and chain hold up to a trusted root. Not judged: time, revocation of its signer."""
+
+    identity: QEIdentity
+    chain: VerifiedChain
+
+    @property
+    def root(self) -> TrustRoot:
+        """The root that vouches for it."""
+        return self.chain.root
+
+    @property
+    def issue_date(self) -> datetime:
+        """When it was issued."""
+        return self.identity.issue_date
+
+    @property
+    def next_update(self) -> datetime:
+        """When the next one is due: after that it is expired."""
+        return self.identity.next_update
+
+    @property
+    def expires_at(self) -> datetime:
+        """The earliest of its own expiry and its chain's."""
+        return min(self.identity.next_update, self.chain.not_after)
+
+    @property
+    def sequence(self) -> tuple[int, datetime]:
+        """Orders items of the same kind: higher is newer."""
+        return self.identity.evaluation_data_number, self.identity.issue_date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedCRL:
+    """A CRL that its issuer signed, whose chain holds up to a trusted root. Not judged: time.
+
+    Attributes:
+        number: the CRL number (RFC 5280, 5.2.3).
+        chain_not_after: when the first certificate of the issuer's chain expires.
+    """
+
+    crl: x509.CertificateRevocationList
+    root: TrustRoot
+    number: int
+    issue_date: datetime
+    next_update: datetime
+    chain_not_after: datetime
+
+    @property
+    def expires_at(self) -> datetime:
+        """The earliest of its own expiry and its chain's."""
+        return min(self.next_update, self.chain_not_after)
+
+    @property
+    def sequence(self) -> tuple[int, datetime]:
+        """Orders items of the same kind: higher is newer."""
+        return self.number, self.issue_date
+
+    @property
+    def issuer(self) -> x509.Name:
+        """Who issued it."""
+        return self.crl.issuer
+
+    def revocation_date(self, serial_number: int) -> datetime | None:
+        """Since when a certificate of this issuer is revoked, for whatever reason; ``None`` where it is not listed."""
+        entry = self.crl.get_revoked_certificate_by_serial_number(serial_number)
+        return None if entry is None else entry.revocation_date_utc
+
+
+def verify_tcb_info(document: SignedDocument, roots: TrustRoots, memory: FactMemory | None = None) -> VerifiedTCBInfo:
+    """Verify who signed TCB info, over its raw text as received, and parse it.
+
+    Raises:
+        MalformedError, UnsupportedError, LimitExceededError: it does not follow its format.
+        AuthenticityError: the signature or the chain does not hold, or its leaf is no TCB signing certificate.
+    """
+    facts = FactMemory() if memory is None else memory
+    key = ("tcb info", document.body, document.signature, document.issuer_chain, roots.key)
+    return facts.recall(
+        key,
+        lambda: VerifiedTCBInfo(
+            chain=_verify_document(document, roots, "TCB info", facts), info=parse_tcb_info(document.body)
+        ),
+    )
+
+
+def verify_qe_identity(
+    document: SignedDocument, roots: TrustRoots, memory: FactMemory | None = None
+) -> VerifiedQEIdentity:
+    """Verify who signed a QE identity, over its raw text as received, and parse it.
+
+    Raises:
+        MalformedError, UnsupportedError, LimitExceededError: it does not follow its format.
+        AuthenticityError: the signature or the chain does not hold, or its leaf is no TCB signing certificate.
+    """
+    facts = FactMemory() if memory is None else memory
+    key = ("qe identity", document.body, document.signature, document.issuer_chain, roots.key)
+    return facts.recall(
+        key,
+        lambda: VerifiedQEIdentity(
+            chain=_verify_document(document, roots, "QE identity", facts), identity=parse_qe_identity(document.body)
+        ),
+    )
+
+
+def verify_pck_crl(crl: RevocationList, roots: TrustRoots, memory: FactMemory | None = None) -> VerifiedCRL:
+    """Verify a CRL of a PCK CA with the chain that came along with it.
+
+    Raises:
+        MalformedError, LimitExceededError: it, or its chain, does not follow its format.
+        AuthenticityError: the signature or the chain does not hold, or its issuer is no PCK CA.
+    """
+    facts = FactMemory() if memory is None else memory
+    key = ("pck crl", crl.der, crl.issuer_chain, roots.key)
+    return facts.recall(key, lambda: _verify_pck_crl(crl, roots, facts))
+
+
+def verify_root_ca_crl(crl: RevocationList, roots: TrustRoots, memory: FactMemory | None = None) -> VerifiedCRL:
+    """Verify a CRL that one of the trusted roots issued itself.
+
+    Raises:
+        MalformedError, LimitExceededError: it does not follow its format.
+        AuthenticityError: no trusted root of that name signed it.
+    """
+    facts = FactMemory() if memory is None else memory
+    return facts.recall(("root crl", crl.der, roots.key), lambda: _verify_root_ca_crl(crl, roots))
+
+
+def verify_crl_by(
+    crl: RevocationList, issuer: x509.Certificate, root: TrustRoot, memory: FactMemory, *, chain_not_after: datetime
+) -> VerifiedCRL:
+    """Verify a CRL under a given, already verified issuer, whatever chain came along with it.
+
+    Raises:
+        MalformedError, LimitExceededError: it does not follow its format.
+        AuthenticityError: another issuer's, or its signature does not verify.
+    """
+    key = ("crl by", crl.der, issuer.public_bytes(Encoding.DER), root.fingerprint)
+    return memory.recall(key, lambda: _verify_crl(_parse_crl(crl.der), issuer, root, chain_not_after))
+
+
+def _verify_document(document: SignedDocument, roots: TrustRoots, what: str, memory: FactMemory) -> VerifiedChain:
+    if len(document.body) > MAX_SIGNED_DOCUMENT_BYTES:
+        raise LimitExceededError(f"{what} is {len(document.body)} bytes long, the limit is {MAX_SIGNED_DOCUMENT_BYTES}")
+    chain = verify_pem_chain(document.issuer_chain, roots, f"the issuer chain of {what}", memory)
+    name = common_name(chain.leaf.subject)
+    if not name.endswith(TCB_SIGNER_SUFFIX) or len(chain.path) != 1:
+        raise AuthenticityError(f"{what} was signed by {name!r}, expected an SGX TCB Signing certificate of the root")
+    key = chain.leaf.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        raise AuthenticityError(f"{what} was signed by {name!r}, whose key is not a P-256 key")
+    verify_raw_signature(key, document.signature, document.body, f"the signature of {what}")
+    return chain
+
+
+def _verify_pck_crl(crl: RevocationList, roots: TrustRoots, memory: FactMemory) -> VerifiedCRL:
+    chain = verify_pem_chain(crl.issuer_chain, roots, "the issuer chain of the PCK CRL", memory)
+    name = common_name(chain.leaf.subject)
+    if not name.endswith(("SGX PCK Platform CA", "SGX PCK Processor CA")):
+        raise AuthenticityError(
+            f"the PCK CRL comes with the chain of {name!r}, expected a PCK Platform or Processor CA"
+        )
+    return _verify_crl(_parse_crl(crl.der), chain.leaf, chain.root, chain.not_after)
+
+
+def _verify_root_ca_crl(crl: RevocationList, roots: TrustRoots) -> VerifiedCRL:
+    parsed = _parse_crl(crl.der)
+    named = [root for root in roots.roots if root.certificate.subject == parsed.issuer]
+    for root in named:
+        try:
+            return _verify_crl(parsed, root.certificate, root, root.certificate.not_valid_after_utc)
+        except AuthenticityError:
+            if root is named[-1]:
+                raise
+    raise AuthenticityError(
+        f"the root CA CRL was issued by {parsed.issuer.rfc4514_string()!r}, which is no trusted root"
+    )
+
+
+def _parse_crl(der: bytes) -> x509.CertificateRevocationList:
+    if len(der) > MAX_CRL_BYTES:
+        raise LimitExceededError(f"the CRL is {len(der)} bytes long, the limit is {MAX_CRL_BYTES}")
+    try:
+        crl = x509.load_der_x509_crl(der)
+        _ = crl.issuer, crl.extensions
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise MalformedError(f"the CRL is not DER of an X.509 CRL: {error}") from error
+    return crl
+
+
+def _verify_crl(
+    crl: x509.CertificateRevocationList, issuer: x509.Certificate, root: TrustRoot, chain_not_after: datetime
+) -> VerifiedCRL:
+    name = issuer.subject.rfc4514_string()
+    if crl.issuer != issuer.subject:
+        raise AuthenticityError(f"the CRL was issued by {crl.issuer.rfc4514_string()!r}, expected {name!r}")
+    key = issuer.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        raise AuthenticityError(f"the CRL's issuer {name!r} has no P-256 key")
+    if crl.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
+        raise AuthenticityError("the CRL is not signed with ECDSA and SHA-256")
+    if not crl.is_signature_valid(key):
+        raise AuthenticityError(f"the signature of the CRL does not verify under the key of {name!r}")
+    return VerifiedCRL(
+        crl=crl,
+        root=root,
+        number=_crl_number(crl),
+        issue_date=crl.last_update_utc,
+        next_update=_next_update(crl),
+        chain_not_after=chain_not_after,
+    )
+
+
+def _crl_number(crl: x509.CertificateRevocationList) -> int:
+    for extension in crl.extensions:
+        if extension.critical:  # e.g. a partial or indirect CRL: what it does not list would not be known to be good
+            raise AuthenticityError(f"the CRL has a critical extension {extension.oid.dotted_string}")
+    try:
+        return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except x509.ExtensionNotFound as error:
+        raise MalformedError("the CRL has no CRL number") from error
+
+
+def _next_update(crl: x509.CertificateRevocationList) -> datetime:
+    if crl.next_update_utc is None:
+        raise MalformedError("the CRL does not say when the next one is due")
+    return crl.next_update_utc

@@ -1,0 +1,102 @@
+"""Strict reading of Intel's JSON documents: each field by name, with its exact type, size and range."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from verdictd.core.errors import LimitExceededError, MalformedError
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+class JSONObject:
+    """A JSON object of a document, read field by field. Every method raises `MalformedError` and nothing else."""
+
+    __slots__ = ("members", "where")
+
+    def __init__(self, members: object, where: str) -> None:
+        if not isinstance(members, dict):
+            raise MalformedError(f"{where} is not a JSON object")
+        self.members: Mapping[str, object] = members
+        self.where = where
+
+    def _get(self, name: str) -> object:
+        if name not in self.members:
+            raise MalformedError(f"{self.where} has no member {name!r}")
+        return self.members[name]
+
+    def text(self, name: str) -> str:
+        """A string."""
+        value = self._get(name)
+        if not isinstance(value, str):
+            raise MalformedError(f"{self.where}: {name} is {type(value).__name__}, expected text")
+        return value
+
+    def integer(self, name: str, maximum: int) -> int:
+        """An integer from 0 to `maximum`."""
+        value = self._get(name)
+        if type(value) is not int or not 0 <= value <= maximum:
+            raise MalformedError(f"{self.where}: {name} is {value!r:.40}, expected an integer from 0 to {maximum}")
+        return value
+
+    def octets(self, name: str, size: int) -> bytes:
+        """`size` bytes as hex text, in either case."""
+        value = self.text(name)
+        try:
+            octets = bytes.fromhex(value)
+        except ValueError as error:
+            raise MalformedError(f"{self.where}: {name} is not hex text") from error
+        if len(octets) != size or len(value) != 2 * size:
+            raise MalformedError(f"{self.where}: {name} has {len(value)} hex digits, expected {2 * size}")
+        return octets
+
+    def date(self, name: str) -> datetime:
+        """An instant in the form 2026-01-31T00:00:00Z."""
+        value = self.text(name)
+        try:
+            if _DATE.fullmatch(value) is None:
+                raise ValueError("not of the form YYYY-MM-DDThh:mm:ssZ")
+            return datetime.fromisoformat(value[:-1]).replace(tzinfo=UTC)
+        except ValueError as error:
+            raise MalformedError(f"{self.where}: {name} is {value!r:.40}: {error}") from error
+
+    def object(self, name: str) -> "JSONObject":
+        """An object."""
+        return JSONObject(self._get(name), f"{self.where}.{name}")
+
+    def objects(self, name: str) -> "list[JSONObject]":
+        """A list of objects."""
+        value = self._get(name)
+        if not isinstance(value, list):
+            raise MalformedError(f"{self.where}: {name} is {type(value).__name__}, expected a list")
+        return [JSONObject(entry, f"{self.where}.{name}[{index}]") for index, entry in enumerate(value)]
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of strings; empty where the member is absent."""
+        value = self.members.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+            raise MalformedError(f"{self.where}: {name} is not a list of text")
+        return tuple(value)
+
+
+def parse_json_document(text: bytes, where: str) -> JSONObject:
+    """Parse the text of a document. A member that appears twice is refused: which one counts would be a guess.
+
+    Raises:
+        MalformedError: not UTF-8, not JSON, not an object, or a member twice.
+        LimitExceededError: nested too deeply.
+    """
+    try:
+        return JSONObject(json.loads(text.decode("utf-8"), object_pairs_hook=_unique), where)
+    except ValueError as error:
+        raise MalformedError(f"{where} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise LimitExceededError(f"{where} is nested too deeply") from error
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member appears twice in one object")
+    return members

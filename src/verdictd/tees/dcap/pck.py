@@ -1,0 +1,181 @@
+"""The PCK certificate: which platform it names, and at which TCB. Its key signs the quoting enclave's report.
+
+Spec: Intel SGX PCK Certificate and Certificate Revocation List Profile Specification, revision 1.5, section 1.3.5.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from verdictd.core.der import OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, Element, parse_unsigned, read_single
+from verdictd.core.errors import AuthenticityError, MalformedError
+from verdictd.tees.dcap.certificates import VerifiedChain, common_name, verify_pem_chain
+from verdictd.tees.dcap.memory import FactMemory
+from verdictd.tees.dcap.trust_roots import TrustRoots
+
+PCKCAType = Literal["processor", "platform"]
+
+SGX_EXTENSION = x509.ObjectIdentifier("1.2.840.113741.1.13.1")
+_SGX_OID_DER = bytes.fromhex("2a864886f84d010d01")
+"""1.2.840.113741.1.13.1 as DER has it; the members of the extension append one or two bytes."""
+_PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE_ID, _CONFIGURATION = (bytes([number]) for number in range(1, 8))
+_COMPONENTS = 16
+_PCESVN = 17
+_CPUSVN = 18
+_SGX_TYPES = {0: "standard", 1: "scalable", 2: "scalable with integrity"}
+_CONFIGURATION_FLAGS = {1: "dynamic_platform", 2: "cached_keys", 3: "smt_enabled"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformIdentity:
+    """What the SGX extension of a PCK certificate says of the platform.
+
+    Attributes:
+        ppid: 16 bytes, identifies the processor package.
+        cpu_svn: 16 bytes, raw; levels are compared with `components`, never with it.
+        components: the 16 component SVNs of the TCB, 0 to 255 each.
+        pce_svn: 0 to 65535.
+        pce_id: 2 bytes as in TCB info's hex.
+        fmspc: 6 bytes: family, model, stepping, platform type, custom SKU.
+        sgx_type: ``standard``, ``scalable`` or ``scalable with integrity``.
+        platform_instance_id: 16 bytes, or ``None`` (processor CA).
+        configuration: the flags that are set; empty for the processor CA, which states none.
+    """
+
+    ppid: bytes
+    cpu_svn: bytes
+    components: tuple[int, ...]
+    pce_svn: int
+    pce_id: bytes
+    fmspc: bytes
+    sgx_type: str
+    platform_instance_id: bytes | None
+    configuration: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedPCK:
+    """A PCK certificate whose chain holds up to a trusted root. Not judged: time and revocation."""
+
+    chain: VerifiedChain
+    platform: PlatformIdentity
+    key: ec.EllipticCurvePublicKey
+    raw_key: bytes
+    ca_type: PCKCAType
+
+
+def verify_pck_chain(pem: bytes, roots: TrustRoots, memory: FactMemory) -> VerifiedPCK:
+    """Verify a PCK certificate's chain and read the platform it names.
+
+    Args:
+        pem: untrusted: the quote's certification data of type 5; certificates in any order.
+        roots: what the operator trusts.
+        memory: remembers chains that hold.
+    Raises:
+        MalformedError, LimitExceededError: not PEM, or the SGX extension does not follow its profile.
+        AuthenticityError: the chain does not hold, or its leaf is no PCK certificate issued by a PCK CA.
+    """
+    return memory.recall(("pck", pem, roots.key), lambda: _verify_pck_chain(pem, roots, memory))
+
+
+def _verify_pck_chain(pem: bytes, roots: TrustRoots, memory: FactMemory) -> VerifiedPCK:
+    chain = verify_pem_chain(pem, roots, "the PCK certificate chain", memory)
+    subject, issuer = common_name(chain.leaf.subject), common_name(chain.issuer.subject)
+    if not subject.endswith("SGX PCK Certificate"):
+        raise AuthenticityError(f"the quote's certificate is named {subject!r}, expected an SGX PCK Certificate")
+    if not issuer.endswith(("SGX PCK Platform CA", "SGX PCK Processor CA")) or len(chain.path) != 2:
+        raise AuthenticityError(
+            f"the PCK certificate was issued by {issuer!r}, expected an SGX PCK Platform or Processor CA"
+        )
+    key = chain.leaf.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        raise AuthenticityError("the PCK certificate's key is not a P-256 key")
+    try:
+        extension = chain.leaf.extensions.get_extension_for_oid(SGX_EXTENSION)
+    except x509.ExtensionNotFound as error:
+        raise MalformedError("the PCK certificate has no SGX extension") from error
+    if not isinstance(extension.value, x509.UnrecognizedExtension):
+        raise MalformedError("the PCK certificate's SGX extension cannot be read")
+    numbers = key.public_numbers()
+    return VerifiedPCK(
+        chain=chain,
+        platform=parse_sgx_extension(extension.value.value),
+        key=key,
+        raw_key=numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"),
+        ca_type="platform" if issuer.endswith("Platform CA") else "processor",
+    )
+
+
+def parse_sgx_extension(der: bytes) -> PlatformIdentity:
+    """Parse the SGX extension of a PCK certificate.
+
+    Layout: SEQUENCE of SEQUENCE { OID 1.2.840.113741.1.13.1.n, value }; n = 1 PPID, 2 TCB (the same shape again:
+    1 to 16 components, 17 PCESVN, 18 CPUSVN), 3 PCEID, 4 FMSPC, 5 SGX type, 6 platform instance id, 7 configuration.
+
+    Raises:
+        MalformedError: anything else, a member twice, or one that is required absent.
+    """
+    members = _members(read_single(der), _SGX_OID_DER)
+    unknown = [key.hex() for key in members if not _PPID <= key <= _CONFIGURATION or len(key) != 1]
+    if unknown:
+        raise MalformedError(f"the SGX extension has unknown members {unknown}")
+    tcb = _members(_required(members, _TCB), _SGX_OID_DER + _TCB)
+    instance = members.get(_INSTANCE_ID)
+    sgx_type = parse_unsigned(_required(members, _SGX_TYPE), "SGX type", 255)
+    if sgx_type not in _SGX_TYPES:
+        raise MalformedError(f"the SGX type is {sgx_type}, known are 0, 1 and 2")
+    return PlatformIdentity(
+        ppid=_octets(_required(members, _PPID), 16, "PPID"),
+        cpu_svn=_octets(_required(tcb, bytes([_CPUSVN])), 16, "CPUSVN"),
+        components=tuple(
+            parse_unsigned(_required(tcb, bytes([number])), f"TCB component {number}", 255)
+            for number in range(1, _COMPONENTS + 1)
+        ),
+        pce_svn=parse_unsigned(_required(tcb, bytes([_PCESVN])), "PCESVN", 0xFFFF),
+        pce_id=_octets(_required(members, _PCEID), 2, "PCEID"),
+        fmspc=_octets(_required(members, _FMSPC), 6, "FMSPC"),
+        sgx_type=_SGX_TYPES[sgx_type],
+        platform_instance_id=None if instance is None else _octets(instance, 16, "platform instance id"),
+        configuration=_configuration(members.get(_CONFIGURATION)),
+    )
+
+
+def _members(sequence: Element, prefix: bytes) -> dict[bytes, Element]:
+    """Read SEQUENCE OF SEQUENCE { OID prefix.n, value } into {bytes of n: value}."""
+    members: dict[bytes, Element] = {}
+    for entry in sequence.expect(SEQUENCE, "the SGX extension").children():
+        parts = entry.expect(SEQUENCE, "an SGX extension member").children()
+        if len(parts) != 2:
+            raise MalformedError(f"an SGX extension member has {len(parts)} parts, expected OID and value")
+        oid = parts[0].expect(OBJECT_IDENTIFIER, "an SGX extension member's name").value
+        key = oid.removeprefix(prefix)
+        if not oid.startswith(prefix) or key in members:
+            raise MalformedError(f"the SGX extension has a foreign or repeated member {oid.hex()}")
+        members[key] = parts[1]
+    return members
+
+
+def _required(members: dict[bytes, Element], key: bytes) -> Element:
+    if key not in members:
+        raise MalformedError(f"the SGX extension lacks member {key.hex()}")
+    return members[key]
+
+
+def _octets(element: Element, size: int, what: str) -> bytes:
+    value = element.expect(OCTET_STRING, what).value
+    if len(value) != size:
+        raise MalformedError(f"{what} is {len(value)} bytes long, expected {size}")
+    return value
+
+
+def _configuration(element: Element | None) -> tuple[str, ...]:
+    if element is None:
+        return ()
+    flags = _members(element, _SGX_OID_DER + _CONFIGURATION)
+    return tuple(
+        name
+        for number, name in _CONFIGURATION_FLAGS.items()
+        if (flag := flags.get(bytes([number]))) is not None and flag.value not in {b"", b"\0"}
+    )

@@ -1,0 +1,131 @@
+"""TCB info: which TCB levels exist for a family of platforms (FMSPC), and the status of each.
+
+Spec: Intel PCS API v4, "Get TCB Info" (version 3 of the structure), and v3 of the API (version 2 of the structure).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from verdictd.core.errors import MalformedError, UnsupportedError
+from verdictd.tees.dcap.acceptance import TCBStatus
+from verdictd.tees.dcap.json_reader import JSONObject, parse_json_document
+
+COMPONENTS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TCBLevel:
+    """One level: the least SVNs a platform needs to be at it, and its status.
+
+    Attributes:
+        components: 16 component SVNs.
+        component_names: for each component its type or category where TCB info names it, else empty.
+        pce_svn: the PCE's SVN.
+        date: since when the level has been at its status (the date of the last change known to Intel).
+        status: the level's status.
+        advisory_ids: Intel's advisories for platforms at this level.
+    """
+
+    components: tuple[int, ...]
+    component_names: tuple[str, ...]
+    pce_svn: int
+    date: datetime
+    status: TCBStatus
+    advisory_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TCBInfo:
+    """A parsed TCB info document. Trust: unauthenticated until its signature was verified.
+
+    Attributes:
+        tee_id: ``SGX`` or ``TDX`` (version 2 knows SGX alone and does not say so).
+        version: 2 or 3.
+        issue_date, next_update: when it was issued, and when the next one is due.
+        fmspc: 6 bytes.
+        pce_id: 2 bytes.
+        evaluation_data_number: raised by Intel with each TCB recovery.
+        levels: in the document's order, the newest first. The first one that a platform reaches is its level.
+    """
+
+    tee_id: str
+    version: int
+    issue_date: datetime
+    next_update: datetime
+    fmspc: bytes
+    pce_id: bytes
+    evaluation_data_number: int
+    levels: tuple[TCBLevel, ...]
+
+
+def parse_tcb_info(body: bytes) -> TCBInfo:
+    """Parse the signed text of TCB info.
+
+    Raises:
+        MalformedError, LimitExceededError: it does not follow its format.
+        UnsupportedError: another version, or a type of TCB whose levels are compared in another way.
+    """
+    document = parse_json_document(body, "TCB info")
+    version = document.integer("version", 0xFFFF)
+    if version not in {2, 3}:
+        raise UnsupportedError(f"TCB info has version {version}, supported are 2 and 3")
+    tcb_type = document.integer("tcbType", 0xFFFF)
+    if tcb_type != 0:
+        raise UnsupportedError(f"TCB info has tcbType {tcb_type}, supported is 0")
+    tee_id = document.text("id") if version == 3 else "SGX"
+    if tee_id not in {"SGX", "TDX"}:
+        raise UnsupportedError(f"TCB info has the id {tee_id!r:.20}, known are SGX and TDX")
+    parse_components = _components_v3 if version == 3 else _components_v2
+    levels = tuple(
+        _parse_level(level, parse_components(level.object("tcb"))) for level in document.objects("tcbLevels")
+    )
+    if not levels:
+        raise MalformedError("TCB info has no TCB level")
+    return TCBInfo(
+        tee_id=tee_id,
+        version=version,
+        issue_date=document.date("issueDate"),
+        next_update=document.date("nextUpdate"),
+        fmspc=document.octets("fmspc", 6),
+        pce_id=document.octets("pceId", 2),
+        evaluation_data_number=document.integer("tcbEvaluationDataNumber", 2**32 - 1),
+        levels=levels,
+    )
+
+
+def parse_status(entry: JSONObject) -> TCBStatus:
+    """Read ``tcbStatus``. A status that is not known is refused: it could mean anything."""
+    status = entry.text("tcbStatus")
+    try:
+        return TCBStatus(status)
+    except ValueError as error:
+        raise UnsupportedError(f"{entry.where}: the status {status!r:.60} is not known") from error
+
+
+def _parse_level(level: JSONObject, components: tuple[tuple[int, ...], tuple[str, ...]]) -> TCBLevel:
+    svns, names = components
+    return TCBLevel(
+        components=svns,
+        component_names=names,
+        pce_svn=level.object("tcb").integer("pcesvn", 0xFFFF),
+        date=level.date("tcbDate"),
+        status=parse_status(level),
+        advisory_ids=level.texts("advisoryIDs"),
+    )
+
+
+def _components_v3(tcb: JSONObject) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    components = tcb.objects("sgxtcbcomponents")
+    if len(components) != COMPONENTS:
+        raise MalformedError(f"{tcb.where} has {len(components)} SGX TCB components, expected {COMPONENTS}")
+    svns = tuple(component.integer("svn", 255) for component in components)
+    return svns, tuple(_component_name(component) for component in components)
+
+
+def _components_v2(tcb: JSONObject) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    svns = tuple(tcb.integer(f"sgxtcbcomp{number:02}svn", 255) for number in range(1, COMPONENTS + 1))
+    return svns, ("",) * COMPONENTS
+
+
+def _component_name(component: JSONObject) -> str:
+    return component.text("type") if "type" in component.members else ""
