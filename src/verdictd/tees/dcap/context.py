@@ -1,16 +1,20 @@
 """What the steps of one appraisal share: the settings, the instant, and the log of checks."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
 
 from verdictd.core.checks import CheckLog
+from verdictd.core.errors import VerdictdError
 from verdictd.tees.dcap.acceptance import Acceptance
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
+T = TypeVar("T")
+
 
 class AppraisalContext:
-    """One appraisal under way. `requirements` names every check there is and what it requires; nothing else is logged."""
+    """One appraisal under way. `requirements` names every check there is and what it requires."""
 
     __slots__ = ("acceptance", "at", "expiries", "log", "memory", "requirements", "roots")
 
@@ -33,30 +37,47 @@ class AppraisalContext:
         self.log = CheckLog()
         self.expiries: list[datetime] = []
 
+    def passed(self, name: str, found: str) -> None:
+        """Record a check that holds."""
+        self.log.passed(name, self.requirements[name], found)
+
+    def failed(self, name: str, found: str, remedy: str = "") -> None:
+        """Record a check that does not hold."""
+        self.log.failed(name, self.requirements[name], found, remedy)
+
     def require(self, holds: object, name: str, found: str, remedy: str = "") -> bool:
         """Record whether a check holds, with what it requires taken from `requirements`."""
         return self.log.require(holds, name, self.requirements[name], found, remedy)
-
-    def fail(self, name: str, found: str, remedy: str = "") -> None:
-        """Record a check that does not hold."""
-        self.log.failed(name, self.requirements[name], found, remedy)
 
     def skip(self, why: str, *names: str) -> None:
         """Record checks that cannot be made, and why. They refuse like failed ones."""
         for name in names:
             self.log.not_made(name, self.requirements[name], why)
 
-    def require_in_time(self, name: str, not_before: datetime, not_after: datetime, remedy: str) -> bool:
+    def attempt(self, name: str, verify: Callable[[], T]) -> T | None:
+        """Run a verification; where it refuses with an error of ours, log a failed check and return ``None``."""
+        try:
+            return verify()
+        except VerdictdError as error:
+            self.failed(name, error.message, error.remedy)
+            return None
+
+    def require_in_time(self, name: str, not_before: datetime, not_after: datetime, remedy: str) -> None:
         """Record whether the instant lies in [`not_before`, `not_after`), both aware.
 
         What is not yet valid is never accepted; what has expired only where the operator accepts expired collateral.
         """
         self.expiries.append(not_after)
         if self.at < not_before:
-            return self.require(False, name, f"valid only from {not_before:%Y-%m-%dT%H:%M:%SZ}", remedy)  # noqa: FBT003
-        if self.at < not_after:
-            return self.require(True, name, f"until {not_after:%Y-%m-%dT%H:%M:%SZ}")  # noqa: FBT003
-        expired = f"expired at {not_after:%Y-%m-%dT%H:%M:%SZ}"
-        if self.acceptance.allow_expired_collateral:
-            return self.require(True, name, f"{expired}, accepted by --allow-expired-collateral")  # noqa: FBT003
-        return self.require(False, name, expired, remedy)  # noqa: FBT003
+            self.failed(name, f"valid only from {format_instant(not_before)}", "compare the clocks of both machines")
+        elif self.at < not_after:
+            self.passed(name, f"until {format_instant(not_after)}")
+        elif self.acceptance.allow_expired_collateral:
+            self.passed(name, f"expired at {format_instant(not_after)}, accepted by --allow-expired-collateral")
+        else:
+            self.failed(name, f"expired at {format_instant(not_after)}", remedy)
+
+
+def format_instant(instant: datetime) -> str:
+    """Write an aware instant as 2026-01-31T00:00:00Z."""
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

@@ -1,0 +1,43 @@
+"""What each check of a DCAP platform requires: the words that stand beside it in every result."""
+
+PLATFORM_REQUIREMENTS = {
+    "quote.qe_vendor": "the quoting enclave's vendor is Intel",
+    "quote.certification_data": "the PCK certificate chain (type 5)",
+    "pck.chain": "a PCK certificate chain that ends in a trusted root",
+    "pck.validity": "every certificate of the PCK chain is in its validity",
+    "root_ca_crl.signature": "a root CA CRL, signed by the PCK chain's root",
+    "root_ca_crl.validity": "the root CA CRL is current",
+    "pck.ca_revocation": "the PCK CA is not revoked",
+    "pck_crl.signature": "a PCK CRL, signed by the PCK certificate's issuer",
+    "pck_crl.validity": "the PCK CRL is current",
+    "pck.revocation": "the PCK certificate is not revoked",
+    "tcb_info.signature": "TCB info, signed by a TCB signing certificate under the PCK chain's root",
+    "tcb_info.validity": "TCB info and its signer are current",
+    "tcb_info.signer_revocation": "the signer of TCB info is not revoked",
+    "tcb_info.id": "TCB info is for this TEE",
+    "tcb_info.fmspc": "TCB info is for the platform's FMSPC",
+    "tcb_info.pce_id": "TCB info is for the platform's PCEID",
+    "qe_identity.signature": "QE identity, signed by a TCB signing certificate under the PCK chain's root",
+    "qe_identity.validity": "QE identity and its signer are current",
+    "qe_identity.signer_revocation": "the signer of QE identity is not revoked",
+    "qe_identity.id": "QE identity is for this TEE's quoting enclave",
+    "qe.report_signature": "the PCK key's signature over the QE report",
+    "qe.report_data": "SHA-256(attestation key ‖ authentication data) ‖ 32 zero bytes",
+    "qe.misc_select": "the QE's MISCSELECT, masked, is the endorsed one",
+    "qe.attributes": "the QE's ATTRIBUTES, masked, are the endorsed ones",
+    "qe.mr_signer": "the QE's MRSIGNER is the endorsed one",
+    "qe.isv_prod_id": "the QE's ISVPRODID is the endorsed one",
+    "qe.tcb_level": "the QE's ISVSVN reaches an endorsed level",
+    "quote.signature": "the attestation key's signature over header and body",
+    "tcb.level": "the platform reaches an endorsed TCB level",
+    "tcb.status": "an accepted TCB status",
+    "tcb.advisories": "no denied advisory applies",
+    "tcb.evaluation_data_number": "TCB info and QE identity have at least the required evaluation data number",
+    "collateral.age": "no collateral is older than allowed",
+}
+"""Every check of the steps in this module, in the order made, and what it requires."""
+
+UPDATE_COLLATERAL = (
+    "fetch current collateral (--pccs-url or --collateral), or accept it with --allow-expired-collateral"
+)
+FETCH_COLLATERAL = "give a PCCS with --pccs-url, or a file or directory with --collateral"
