@@ -62,22 +62,27 @@ def read_element(data: bytes, offset: int, end: int) -> Element:
     """
     if offset + 2 > end:
         raise MalformedError(f"DER element at byte {offset} is cut off")
-    tag = data[offset]
+    tag, length = data[offset], data[offset + 1]
     if tag & 0x1F == 0x1F:
         raise MalformedError(f"DER element at byte {offset} has a tag of several bytes, which nothing here uses")
-    length = data[offset + 1]
     value_start = offset + 2
     if length & 0x80:
-        count = length & 0x7F
-        value_start += count
-        if not 1 <= count <= _MAX_LENGTH_BYTES or value_start > end:
-            raise MalformedError(f"DER element at byte {offset} has an unusable length field")
-        length = int.from_bytes(data[offset + 2 : value_start], "big")
-        if length < 0x80 or length >> (8 * (count - 1)) == 0:
-            raise MalformedError(f"DER element at byte {offset} does not encode its length in the shortest form")
+        length, value_start = _read_long_length(data, offset, end)
     if value_start + length > end:
         raise MalformedError(f"DER element at byte {offset} claims {length} bytes, {end - value_start} are there")
     return Element(data, tag, offset, value_start, value_start + length)
+
+
+def _read_long_length(data: bytes, offset: int, end: int) -> tuple[int, int]:
+    """Read a length field of more than one byte; return the length and where the value begins."""
+    count = data[offset + 1] & 0x7F
+    value_start = offset + 2 + count
+    if not 1 <= count <= _MAX_LENGTH_BYTES or value_start > end:
+        raise MalformedError(f"DER element at byte {offset} has an unusable length field")
+    length = int.from_bytes(data[offset + 2 : value_start], "big")
+    if length < 0x80 or length >> (8 * (count - 1)) == 0:
+        raise MalformedError(f"DER element at byte {offset} does not encode its length in the shortest form")
+    return length, value_start
 
 
 def read_elements(data: bytes, offset: int, end: int) -> list[Element]:

@@ -7,17 +7,19 @@ and revocation are judged by the appraisal.
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from verdictd.core.errors import AuthenticityError, LimitExceededError, MalformedError
 from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES
+from verdictd.tees.dcap.ecdsa import ECDSA_SHA256
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots
+from verdictd.tees.dcap.x509_names import NamedCertificate, describe_name, name_certificate
 
 _UNDERSTOOD_CRITICAL = {x509.BasicConstraints.oid, x509.KeyUsage.oid}
 
@@ -29,30 +31,21 @@ class VerifiedChain:
     Attributes:
         path: the leaf first, then its issuers; without the root.
         root: the trusted root in which the path ends.
+        issuer: the certificate that issued the leaf; the root's where there is no other.
+        not_before: when the last of the chain's certificates, the root's included, becomes valid.
+        not_after: when the first of the chain's certificates, the root's included, expires.
     """
 
-    path: tuple[x509.Certificate, ...]
+    path: tuple[NamedCertificate, ...]
     root: TrustRoot
+    issuer: NamedCertificate
+    not_before: datetime
+    not_after: datetime
 
     @property
-    def leaf(self) -> x509.Certificate:
+    def leaf(self) -> NamedCertificate:
         """The certificate at the chain's beginning."""
         return self.path[0]
-
-    @property
-    def issuer(self) -> x509.Certificate:
-        """The certificate that issued the leaf; the root's where there is no other."""
-        return self.path[1] if len(self.path) > 1 else self.root.certificate
-
-    @property
-    def not_before(self) -> datetime:
-        """When the last of the chain's certificates, the root's included, becomes valid."""
-        return max(certificate.not_valid_before_utc for certificate in (*self.path, self.root.certificate))
-
-    @property
-    def not_after(self) -> datetime:
-        """When the first of the chain's certificates, the root's included, expires."""
-        return min(certificate.not_valid_after_utc for certificate in (*self.path, self.root.certificate))
 
 
 def verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemory) -> VerifiedChain:
@@ -66,26 +59,32 @@ def verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemor
         pem: untrusted; a NUL at its end is ignored, as quotes and endorsements carry one.
         roots: what the operator trusts.
         what: how to call the chain in messages.
-        memory: remembers links that hold.
+        memory: remembers chains and links that hold.
     Raises:
         MalformedError, LimitExceededError: not PEM certificates, or too many.
         AuthenticityError: the path does not hold, or does not end in a trusted root.
     """
-    certificates = _parse_pem(pem, what)
-    root_certificates = [certificate for certificate in certificates if certificate.issuer == certificate.subject]
-    path = _order([certificate for certificate in certificates if certificate not in root_certificates], what)
-    root = _find_root(path[-1], root_certificates, roots, what)
-    issuers = (*path[1:], root.certificate)
-    for depth, (child, issuer) in enumerate(zip(path, issuers, strict=True)):
-        key = ("link", child.public_bytes(Encoding.DER), issuer.public_bytes(Encoding.DER), str(depth))
+    return memory.recall(("chain", pem, roots.key), lambda: _verify_pem_chain(pem, roots, what, memory))
+
+
+def _verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemory) -> VerifiedChain:
+    trusted = {root.certificate for root in roots.roots}
+    named = [name_certificate(certificate) for certificate in _parse_pem(pem, what)]
+    brought = [entry for entry in named if entry.issuer == entry.subject]
+    path = _order([entry for entry in named if entry.issuer != entry.subject], what)
+    root = _find_root(path[-1], [entry for entry in brought if entry.certificate not in trusted], roots, what)
+    chain = (*path, root.named)
+    for depth, (child, issuer) in enumerate(pairwise(chain)):
+        key = ("link", child.certificate, issuer.certificate, depth)
         memory.recall(key, partial(_verify_link, child, issuer, depth, what))
-    return VerifiedChain(path=path, root=root)
-
-
-def common_name(name: x509.Name) -> str:
-    """The name's common name; empty where there is none, or several."""
-    attributes = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(attributes[0].value) if len(attributes) == 1 else ""
+    certificates = [entry.certificate for entry in chain]
+    return VerifiedChain(
+        path=path,
+        root=root,
+        issuer=chain[1],
+        not_before=max(certificate.not_valid_before_utc for certificate in certificates),
+        not_after=min(certificate.not_valid_after_utc for certificate in certificates),
+    )
 
 
 def _parse_pem(pem: bytes, what: str) -> tuple[x509.Certificate, ...]:
@@ -93,8 +92,6 @@ def _parse_pem(pem: bytes, what: str) -> tuple[x509.Certificate, ...]:
         raise LimitExceededError(f"{what} is {len(pem)} bytes long, the limit is {MAX_CHAIN_BYTES}")
     try:
         certificates = tuple(dict.fromkeys(x509.load_pem_x509_certificates(pem.removesuffix(b"\0"))))
-        for certificate in certificates:  # names are parsed late by the library: find bad ones here
-            _ = certificate.subject, certificate.issuer, certificate.not_valid_after_utc, certificate.serial_number
     except ValueError as error:
         raise MalformedError(f"{what} is not a sequence of PEM certificates: {error}") from error
     if len(certificates) > MAX_CHAIN_CERTIFICATES:
@@ -104,79 +101,96 @@ def _parse_pem(pem: bytes, what: str) -> tuple[x509.Certificate, ...]:
     return certificates
 
 
-def _order(certificates: list[x509.Certificate], what: str) -> tuple[x509.Certificate, ...]:
+def _order(entries: list[NamedCertificate], what: str) -> tuple[NamedCertificate, ...]:
     """Bring certificates that are not self-issued into the order leaf, issuer, issuer's issuer."""
-    by_subject = {certificate.subject: certificate for certificate in certificates}
-    issuers = {certificate.issuer for certificate in certificates}
-    leaves = [certificate for certificate in certificates if certificate.subject not in issuers]
-    if len(leaves) != 1 or len(by_subject) != len(certificates):
+    by_subject = {entry.subject: entry for entry in entries}
+    issuers = {entry.issuer for entry in entries}
+    leaves = [entry for entry in entries if entry.subject not in issuers]
+    if len(leaves) != 1 or len(by_subject) != len(entries):
         raise AuthenticityError(f"{what} holds {len(leaves)} certificates that issued no other, expected one path")
     path = [leaves[0]]
     while (issuer := by_subject.get(path[-1].issuer)) is not None:
         path.append(issuer)
-    if len(path) != len(certificates):
-        raise AuthenticityError(f"{what} holds {len(certificates) - len(path)} certificates that are not on its path")
+    if len(path) != len(entries):
+        raise AuthenticityError(f"{what} holds {len(entries) - len(path)} certificates that are not on its path")
     return tuple(path)
 
 
-def _find_root(last: x509.Certificate, brought: list[x509.Certificate], roots: TrustRoots, what: str) -> TrustRoot:
-    """Find the trusted root that the path ends in: same name and key as the one brought along, if one was."""
-    candidates = [root for root in roots.roots if root.certificate.subject == last.issuer]
-    for certificate in brought:
-        candidates = [root for root in candidates if root.certificate.public_key() == certificate.public_key()]
-    if len(candidates) > 1:  # roots of one name (several simulated platforms): the one whose key signed
-        candidates = [root for root in candidates if _is_issued_by(last, root.certificate)]
+def _find_root(last: NamedCertificate, brought: list[NamedCertificate], roots: TrustRoots, what: str) -> TrustRoot:
+    """Find the trusted root that the path ends in: its name, its key's signature, and no other root beside it.
+
+    A root that came along and is not among the trusted ones byte for byte is accepted only as the same name and key
+    (Intel has issued its root's certificate more than once).
+    """
+    candidates = [root for root in roots.roots if root.named.subject == last.issuer]
+    for entry in brought:
+        key = p256_key(entry, what)
+        candidates = [root for root in candidates if root.certificate.public_key() == key]
+    if len(candidates) > 1:  # roots of one name, as simulated platforms have: the one whose key signed
+        candidates = [root for root in candidates if _is_signed_by(last, root, what)]
     if not candidates:
         trusted = ", ".join(f"{root.label} ({root.fingerprint[:16]}…)" for root in roots.roots)
         raise AuthenticityError(
-            f"{what} ends in a root named {last.issuer.rfc4514_string()!r} that is not trusted; trusted: {trusted}",
+            f"{what} ends in a root named {describe_name(last.issuer)} that is not trusted; trusted: {trusted}",
             remedy="if this platform is to be trusted, name its root with --trust-root",
         )
     return candidates[0]
 
 
-def _is_issued_by(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+def _is_signed_by(child: NamedCertificate, root: TrustRoot, what: str) -> bool:
     try:
-        child.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+        return _verify_link(child, root.named, 0, what)
+    except AuthenticityError:
         return False
-    return True
 
 
-def _verify_link(child: x509.Certificate, issuer: x509.Certificate, depth: int, what: str) -> bool:
+def _verify_link(child: NamedCertificate, issuer: NamedCertificate, depth: int, what: str) -> bool:
     """Verify that `issuer`, `depth` CAs above the leaf's own issuer, may have issued and did issue `child`."""
-    name = child.subject.rfc4514_string()
+    certificate = child.certificate
     try:
-        key = issuer.public_key()
-        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-            raise AuthenticityError(f"{what}: the issuer of {name!r} has no P-256 key")
-        if child.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
-            raise AuthenticityError(f"{what}: {name!r} is not signed with ECDSA and SHA-256")
-        child.verify_directly_issued_by(issuer)
+        if child.issuer != issuer.subject:
+            raise AuthenticityError(f"{what}: {child} names another issuer than {issuer}")
+        if certificate.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
+            raise AuthenticityError(f"{what}: {child} is not signed with ECDSA and SHA-256")
+        p256_key(issuer, what).verify(certificate.signature, certificate.tbs_certificate_bytes, ECDSA_SHA256)
         _check_ca(issuer, depth, what)
         _check_critical_extensions(child, what)
     except InvalidSignature as error:
-        raise AuthenticityError(f"{what}: the signature of {name!r} does not verify under its issuer's key") from error
+        raise AuthenticityError(f"{what}: the signature of {child} does not verify under its issuer's key") from error
     except (ValueError, TypeError, x509.DuplicateExtension) as error:
-        raise AuthenticityError(f"{what}: {name!r} cannot be checked against its issuer: {error}") from error
+        raise AuthenticityError(f"{what}: {child} cannot be checked against its issuer: {error}") from error
     return True
 
 
-def _check_ca(issuer: x509.Certificate, depth: int, what: str) -> None:
-    name = issuer.subject.rfc4514_string()
+def p256_key(entry: NamedCertificate, what: str) -> ec.EllipticCurvePublicKey:
+    """Return a certificate's key, which must be on P-256: Intel's PKI uses nothing else.
+
+    Raises:
+        AuthenticityError: another kind of key.
+    """
     try:
-        constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
-        usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
+        key = entry.certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise AuthenticityError(f"{what}: the key of {entry} cannot be read: {error}") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        raise AuthenticityError(f"{what}: {entry} has no P-256 key")
+    return key
+
+
+def _check_ca(issuer: NamedCertificate, depth: int, what: str) -> None:
+    try:
+        extensions = issuer.certificate.extensions
+        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound as error:
-        raise AuthenticityError(f"{what}: {name!r} does not say that it is a CA") from error
+        raise AuthenticityError(f"{what}: {issuer} does not say that it is a CA") from error
     if not constraints.ca or not usage.key_cert_sign:
-        raise AuthenticityError(f"{what}: {name!r} is no CA that may sign certificates")
+        raise AuthenticityError(f"{what}: {issuer} is no CA that may sign certificates")
     if constraints.path_length is not None and depth > constraints.path_length:
-        raise AuthenticityError(f"{what}: more CAs stand below {name!r} than it allows ({constraints.path_length})")
+        raise AuthenticityError(f"{what}: more CAs stand below {issuer} than it allows ({constraints.path_length})")
 
 
-def _check_critical_extensions(certificate: x509.Certificate, what: str) -> None:
-    for extension in certificate.extensions:
+def _check_critical_extensions(entry: NamedCertificate, what: str) -> None:
+    for extension in entry.certificate.extensions:
         if extension.critical and extension.oid not in _UNDERSTOOD_CRITICAL:
-            name = certificate.subject.rfc4514_string()
-            raise AuthenticityError(f"{what}: {name!r} has a critical extension {extension.oid.dotted_string}")
+            raise AuthenticityError(f"{what}: {entry} has a critical extension {extension.oid.dotted_string}")

@@ -1,7 +1,7 @@
 """What the steps of one appraisal share: the settings, the instant, and the log of checks."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from verdictd.core.checks import CheckLog
@@ -79,5 +79,5 @@ class AppraisalContext:
 
 
 def format_instant(instant: datetime) -> str:
-    """Write an aware instant as 2026-01-31T00:00:00Z."""
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+    """Write an instant in UTC as 2026-01-31T00:00:00Z."""
+    return f"{instant.isoformat()[:19]}Z"

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from verdictd.core.errors import AuthenticityError, MalformedError
 
 _CURVE = ec.SECP256R1()
-_ECDSA_SHA256 = ec.ECDSA(hashes.SHA256())
+ECDSA_SHA256 = ec.ECDSA(hashes.SHA256())
 
 
 def parse_raw_public_key(raw: bytes) -> ec.EllipticCurvePublicKey:
@@ -35,6 +35,6 @@ def verify_raw_signature(key: ec.EllipticCurvePublicKey, signature: bytes, messa
         raise AuthenticityError(f"{what}: a raw P-256 signature is 64 bytes long, this one is {len(signature)}")
     encoded = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
     try:
-        key.verify(encoded, message, _ECDSA_SHA256)
+        key.verify(encoded, message, ECDSA_SHA256)
     except InvalidSignature as error:
         raise AuthenticityError(f"{what} does not verify") from error

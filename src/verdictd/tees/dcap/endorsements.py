@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from verdictd.core.errors import AuthenticityError, LimitExceededError, MalformedError
 from verdictd.core.limits import MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES
-from verdictd.tees.dcap.certificates import VerifiedChain, common_name, verify_pem_chain
+from verdictd.tees.dcap.certificates import VerifiedChain, p256_key, verify_pem_chain
 from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
-from verdictd.tees.dcap.ecdsa import verify_raw_signature
+from verdictd.tees.dcap.ecdsa import ECDSA_SHA256, verify_raw_signature
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.qe_identity import QEIdentity, parse_qe_identity
 from verdictd.tees.dcap.tcb_info import TCBInfo, parse_tcb_info
 from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots
+from verdictd.tees.dcap.x509_names import NamedCertificate, common_name, crl_issuer, describe_name
 
 TCB_SIGNER_SUFFIX = "SGX TCB Signing"
 
@@ -112,6 +112,7 @@ class VerifiedCRL:
     Attributes:
         number: the CRL number (RFC 5280, 5.2.3).
         chain_not_after: when the first certificate of the issuer's chain expires.
+        issuer: the DER of the issuer's name.
     """
 
     crl: x509.CertificateRevocationList
@@ -120,6 +121,7 @@ class VerifiedCRL:
     issue_date: datetime
     next_update: datetime
     chain_not_after: datetime
+    issuer: bytes
 
     @property
     def expires_at(self) -> datetime:
@@ -130,11 +132,6 @@ class VerifiedCRL:
     def sequence(self) -> tuple[int, datetime]:
         """Orders items of the same kind: higher is newer."""
         return self.number, self.issue_date
-
-    @property
-    def issuer(self) -> x509.Name:
-        """Who issued it."""
-        return self.crl.issuer
 
     def revocation_date(self, serial_number: int) -> datetime | None:
         """Since when a certificate of this issuer is revoked, for whatever reason; ``None`` where it is not listed."""
@@ -202,7 +199,7 @@ def verify_root_ca_crl(crl: RevocationList, roots: TrustRoots, memory: FactMemor
 
 
 def verify_crl_by(
-    crl: RevocationList, issuer: x509.Certificate, root: TrustRoot, memory: FactMemory, *, chain_not_after: datetime
+    crl: RevocationList, issuer: NamedCertificate, root: TrustRoot, memory: FactMemory, *, chain_not_after: datetime
 ) -> VerifiedCRL:
     """Verify a CRL under a given, already verified issuer, whatever chain came along with it.
 
@@ -210,7 +207,7 @@ def verify_crl_by(
         MalformedError, LimitExceededError: it does not follow its format.
         AuthenticityError: another issuer's, or its signature does not verify.
     """
-    key = ("crl by", crl.der, issuer.public_bytes(Encoding.DER), root.fingerprint)
+    key = ("crl by", crl.der, issuer.certificate, root.fingerprint)
     return memory.recall(key, lambda: _verify_crl(_parse_crl(crl.der), issuer, root, chain_not_after))
 
 
@@ -221,10 +218,7 @@ def _verify_document(document: SignedDocument, roots: TrustRoots, what: str, mem
     name = common_name(chain.leaf.subject)
     if not name.endswith(TCB_SIGNER_SUFFIX) or len(chain.path) != 1:
         raise AuthenticityError(f"{what} was signed by {name!r}, expected an SGX TCB Signing certificate of the root")
-    key = chain.leaf.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-        raise AuthenticityError(f"{what} was signed by {name!r}, whose key is not a P-256 key")
-    verify_raw_signature(key, document.signature, document.body, f"the signature of {what}")
+    verify_raw_signature(p256_key(chain.leaf, what), document.signature, document.body, f"the signature of {what}")
     return chain
 
 
@@ -240,16 +234,15 @@ def _verify_pck_crl(crl: RevocationList, roots: TrustRoots, memory: FactMemory) 
 
 def _verify_root_ca_crl(crl: RevocationList, roots: TrustRoots) -> VerifiedCRL:
     parsed = _parse_crl(crl.der)
-    named = [root for root in roots.roots if root.certificate.subject == parsed.issuer]
+    issuer = crl_issuer(parsed.tbs_certlist_bytes)
+    named = [root for root in roots.roots if root.named.subject == issuer]
     for root in named:
         try:
-            return _verify_crl(parsed, root.certificate, root, root.certificate.not_valid_after_utc)
+            return _verify_crl(parsed, root.named, root, root.certificate.not_valid_after_utc)
         except AuthenticityError:
             if root is named[-1]:
                 raise
-    raise AuthenticityError(
-        f"the root CA CRL was issued by {parsed.issuer.rfc4514_string()!r}, which is no trusted root"
-    )
+    raise AuthenticityError(f"the root CA CRL was issued by {describe_name(issuer)}, which is no trusted root")
 
 
 def _parse_crl(der: bytes) -> x509.CertificateRevocationList:
@@ -257,25 +250,25 @@ def _parse_crl(der: bytes) -> x509.CertificateRevocationList:
         raise LimitExceededError(f"the CRL is {len(der)} bytes long, the limit is {MAX_CRL_BYTES}")
     try:
         crl = x509.load_der_x509_crl(der)
-        _ = crl.issuer, crl.extensions
+        _ = crl.extensions
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise MalformedError(f"the CRL is not DER of an X.509 CRL: {error}") from error
     return crl
 
 
 def _verify_crl(
-    crl: x509.CertificateRevocationList, issuer: x509.Certificate, root: TrustRoot, chain_not_after: datetime
+    crl: x509.CertificateRevocationList, issuer: NamedCertificate, root: TrustRoot, chain_not_after: datetime
 ) -> VerifiedCRL:
-    name = issuer.subject.rfc4514_string()
-    if crl.issuer != issuer.subject:
-        raise AuthenticityError(f"the CRL was issued by {crl.issuer.rfc4514_string()!r}, expected {name!r}")
-    key = issuer.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-        raise AuthenticityError(f"the CRL's issuer {name!r} has no P-256 key")
+    body = crl.tbs_certlist_bytes  # the library encodes it at each access
+    found = crl_issuer(body)
+    if found != issuer.subject:
+        raise AuthenticityError(f"the CRL was issued by {describe_name(found)}, expected {issuer}")
     if crl.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
         raise AuthenticityError("the CRL is not signed with ECDSA and SHA-256")
-    if not crl.is_signature_valid(key):
-        raise AuthenticityError(f"the signature of the CRL does not verify under the key of {name!r}")
+    try:
+        p256_key(issuer, "the CRL").verify(crl.signature, body, ECDSA_SHA256)
+    except InvalidSignature as error:
+        raise AuthenticityError(f"the signature of the CRL does not verify under the key of {issuer}") from error
     return VerifiedCRL(
         crl=crl,
         root=root,
@@ -283,6 +276,7 @@ def _verify_crl(
         issue_date=crl.last_update_utc,
         next_update=_next_update(crl),
         chain_not_after=chain_not_after,
+        issuer=found,
     )
 
 

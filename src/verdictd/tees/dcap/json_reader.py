@@ -1,13 +1,13 @@
 """Strict reading of Intel's JSON documents: each field by name, with its exact type, size and range."""
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from verdictd.core.errors import LimitExceededError, MalformedError
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_DATE_LENGTH = len("2026-01-31T00:00:00Z")
 
 
 class JSONObject:
@@ -55,27 +55,32 @@ class JSONObject:
         """An instant in the form 2026-01-31T00:00:00Z."""
         value = self.text(name)
         try:
-            if _DATE.fullmatch(value) is None:
-                raise ValueError("not of the form YYYY-MM-DDThh:mm:ssZ")
-            return datetime.fromisoformat(value[:-1]).replace(tzinfo=UTC)
+            instant = datetime.fromisoformat(value)
         except ValueError as error:
             raise MalformedError(f"{self.where}: {name} is {value!r:.40}: {error}") from error
+        if len(value) != _DATE_LENGTH or instant.tzinfo is not UTC or not value.endswith("Z"):
+            raise MalformedError(f"{self.where}: {name} is {value!r:.40}, expected the form 2026-01-31T00:00:00Z")
+        return instant
 
     def object(self, name: str) -> "JSONObject":
         """An object."""
         return JSONObject(self._get(name), f"{self.where}.{name}")
 
-    def objects(self, name: str) -> "list[JSONObject]":
-        """A list of objects."""
+    def list(self, name: str) -> list[Any]:
+        """A list of anything."""
         value = self._get(name)
         if not isinstance(value, list):
             raise MalformedError(f"{self.where}: {name} is {type(value).__name__}, expected a list")
-        return [JSONObject(entry, f"{self.where}.{name}[{index}]") for index, entry in enumerate(value)]
+        return value
+
+    def objects(self, name: str) -> "tuple[JSONObject, ...]":
+        """A list of objects."""
+        return tuple(JSONObject(entry, f"{self.where}.{name}[{index}]") for index, entry in enumerate(self.list(name)))
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of strings; empty where the member is absent."""
         value = self.members.get(name, [])
-        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        if not isinstance(value, list) or not {*map(type, value)} <= {str}:
             raise MalformedError(f"{self.where}: {name} is not a list of text")
         return tuple(value)
 

@@ -5,13 +5,16 @@ parse to. Validity in time, revocation and TCB status are judged anew at each ap
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
-FactKey: TypeAlias = tuple[str | bytes, ...]
-"""A word for the kind of fact, then everything that determines it."""
+FactKey: TypeAlias = tuple[Hashable, ...]
+"""A word for the kind of fact, then everything that determines it: bytes, text, or certificates."""
+
+_BYTES_OF_ANY_OTHER = 2048
+"""What a part of a key that is a certificate counts for."""
 
 
 class FactMemory:
@@ -52,4 +55,4 @@ class FactMemory:
 
 
 def _size(key: FactKey) -> int:
-    return sum(map(len, key))
+    return sum(len(part) if isinstance(part, bytes | str) else _BYTES_OF_ANY_OTHER for part in key)

@@ -9,11 +9,20 @@ from typing import Literal
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from verdictd.core.der import OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, Element, parse_unsigned, read_single
+from verdictd.core.der import (
+    OBJECT_IDENTIFIER,
+    OCTET_STRING,
+    SEQUENCE,
+    Element,
+    parse_unsigned,
+    read_element,
+    read_single,
+)
 from verdictd.core.errors import AuthenticityError, MalformedError
-from verdictd.tees.dcap.certificates import VerifiedChain, common_name, verify_pem_chain
+from verdictd.tees.dcap.certificates import VerifiedChain, p256_key, verify_pem_chain
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
+from verdictd.tees.dcap.x509_names import common_name
 
 PCKCAType = Literal["processor", "platform"]
 
@@ -89,11 +98,9 @@ def _verify_pck_chain(pem: bytes, roots: TrustRoots, memory: FactMemory) -> Veri
         raise AuthenticityError(
             f"the PCK certificate was issued by {issuer!r}, expected an SGX PCK Platform or Processor CA"
         )
-    key = chain.leaf.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-        raise AuthenticityError("the PCK certificate's key is not a P-256 key")
+    key = p256_key(chain.leaf, "the PCK certificate chain")
     try:
-        extension = chain.leaf.extensions.get_extension_for_oid(SGX_EXTENSION)
+        extension = chain.leaf.certificate.extensions.get_extension_for_oid(SGX_EXTENSION)
     except x509.ExtensionNotFound as error:
         raise MalformedError("the PCK certificate has no SGX extension") from error
     if not isinstance(extension.value, x509.UnrecognizedExtension):
@@ -144,16 +151,20 @@ def parse_sgx_extension(der: bytes) -> PlatformIdentity:
 
 def _members(sequence: Element, prefix: bytes) -> dict[bytes, Element]:
     """Read SEQUENCE OF SEQUENCE { OID prefix.n, value } into {bytes of n: value}."""
+    data, offset, end = sequence.data, sequence.expect(SEQUENCE, "the SGX extension").value_start, sequence.end
     members: dict[bytes, Element] = {}
-    for entry in sequence.expect(SEQUENCE, "the SGX extension").children():
-        parts = entry.expect(SEQUENCE, "an SGX extension member").children()
-        if len(parts) != 2:
-            raise MalformedError(f"an SGX extension member has {len(parts)} parts, expected OID and value")
-        oid = parts[0].expect(OBJECT_IDENTIFIER, "an SGX extension member's name").value
+    while offset < end:
+        entry = read_element(data, offset, end)
+        name = read_element(data, entry.value_start, entry.end)
+        value = read_element(data, name.end, entry.end)
+        if entry.tag != SEQUENCE or name.tag != OBJECT_IDENTIFIER or value.end != entry.end:
+            raise MalformedError("an SGX extension member is not a sequence of name and value")
+        oid = name.value
         key = oid.removeprefix(prefix)
         if not oid.startswith(prefix) or key in members:
             raise MalformedError(f"the SGX extension has a foreign or repeated member {oid.hex()}")
-        members[key] = parts[1]
+        members[key] = value
+        offset = entry.end
     return members
 
 

@@ -53,7 +53,7 @@ def check_root_ca_crl(collateral: Collateral, pck: VerifiedPCK | None, context: 
             return verify_root_ca_crl(crl, context.roots, context.memory)
         root = pck.chain.root
         expiry = root.certificate.not_valid_after_utc
-        return verify_crl_by(crl, root.certificate, root, context.memory, chain_not_after=expiry)
+        return verify_crl_by(crl, root.named, root, context.memory, chain_not_after=expiry)
 
     return _check_crl(
         crl, verified=context.attempt("root_ca_crl.signature", verify), name="root_ca_crl", context=context
@@ -68,7 +68,7 @@ def check_pck_revocation(
         context.skip(_NO_CHAIN, "pck.ca_revocation", "pck_crl.signature", "pck_crl.validity", "pck.revocation")
         return None
     chain = pck.chain
-    require_unrevoked(context, "pck.ca_revocation", chain.issuer.serial_number, root_crl)
+    require_unrevoked(context, "pck.ca_revocation", chain.issuer.certificate.serial_number, root_crl)
     crl = collateral.pck_crl
     if crl is None:
         context.failed("pck_crl.signature", "none at hand", FETCH_COLLATERAL)
@@ -79,7 +79,7 @@ def check_pck_revocation(
         lambda: verify_crl_by(crl, chain.issuer, chain.root, context.memory, chain_not_after=chain.not_after),
     )
     _check_crl(crl, verified=verified, name="pck_crl", context=context)
-    require_unrevoked(context, "pck.revocation", chain.leaf.serial_number, verified)
+    require_unrevoked(context, "pck.revocation", chain.leaf.certificate.serial_number, verified)
     return verified
 
 

@@ -3,6 +3,7 @@
 Spec: Intel PCS API v4, "Get TCB Info" (version 3 of the structure), and v3 of the API (version 2 of the structure).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,8 @@ from verdictd.tees.dcap.acceptance import TCBStatus
 from verdictd.tees.dcap.json_reader import JSONObject, parse_json_document
 
 COMPONENTS = 16
+_ComponentsParser = Callable[[JSONObject], tuple[tuple[int, ...], tuple[str, ...]]]
+_STATUSES = {status.value: status for status in TCBStatus}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +79,7 @@ def parse_tcb_info(body: bytes) -> TCBInfo:
     if tee_id not in {"SGX", "TDX"}:
         raise UnsupportedError(f"TCB info has the id {tee_id!r:.20}, known are SGX and TDX")
     parse_components = _components_v3 if version == 3 else _components_v2
-    levels = tuple(
-        _parse_level(level, parse_components(level.object("tcb"))) for level in document.objects("tcbLevels")
-    )
+    levels = tuple(_parse_level(level, parse_components) for level in document.objects("tcbLevels"))
     if not levels:
         raise MalformedError("TCB info has no TCB level")
     return TCBInfo(
@@ -95,19 +96,20 @@ def parse_tcb_info(body: bytes) -> TCBInfo:
 
 def parse_status(entry: JSONObject) -> TCBStatus:
     """Read ``tcbStatus``. A status that is not known is refused: it could mean anything."""
-    status = entry.text("tcbStatus")
-    try:
-        return TCBStatus(status)
-    except ValueError as error:
-        raise UnsupportedError(f"{entry.where}: the status {status!r:.60} is not known") from error
+    text = entry.text("tcbStatus")
+    status = _STATUSES.get(text)
+    if status is None:
+        raise UnsupportedError(f"{entry.where}: the status {text!r:.60} is not known")
+    return status
 
 
-def _parse_level(level: JSONObject, components: tuple[tuple[int, ...], tuple[str, ...]]) -> TCBLevel:
-    svns, names = components
+def _parse_level(level: JSONObject, parse_components: _ComponentsParser) -> TCBLevel:
+    tcb = level.object("tcb")
+    components, names = parse_components(tcb)
     return TCBLevel(
-        components=svns,
+        components=components,
         component_names=names,
-        pce_svn=level.object("tcb").integer("pcesvn", 0xFFFF),
+        pce_svn=tcb.integer("pcesvn", 0xFFFF),
         date=level.date("tcbDate"),
         status=parse_status(level),
         advisory_ids=level.texts("advisoryIDs"),
@@ -115,17 +117,19 @@ def _parse_level(level: JSONObject, components: tuple[tuple[int, ...], tuple[str
 
 
 def _components_v3(tcb: JSONObject) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    components = tcb.objects("sgxtcbcomponents")
-    if len(components) != COMPONENTS:
-        raise MalformedError(f"{tcb.where} has {len(components)} SGX TCB components, expected {COMPONENTS}")
-    svns = tuple(component.integer("svn", 255) for component in components)
-    return svns, tuple(_component_name(component) for component in components)
+    entries = tcb.list("sgxtcbcomponents")
+    try:  # all at once: this is the bulk of the document
+        svns = tuple(entry["svn"] for entry in entries)
+        names = tuple(entry.get("type", "") for entry in entries)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise MalformedError(f"{tcb.where} has an SGX TCB component without svn") from error
+    if {*map(type, svns)} != {int} or {*map(type, names)} != {str} or len(svns) != COMPONENTS:
+        raise MalformedError(f"{tcb.where} does not have {COMPONENTS} SGX TCB components with a number svn each")
+    if not 0 <= min(svns) <= max(svns) <= 255:
+        raise MalformedError(f"{tcb.where} has an SGX TCB component whose svn is not 0 to 255")
+    return svns, names
 
 
 def _components_v2(tcb: JSONObject) -> tuple[tuple[int, ...], tuple[str, ...]]:
     svns = tuple(tcb.integer(f"sgxtcbcomp{number:02}svn", 255) for number in range(1, COMPONENTS + 1))
     return svns, ("",) * COMPONENTS
-
-
-def _component_name(component: JSONObject) -> str:
-    return component.text("type") if "type" in component.members else ""

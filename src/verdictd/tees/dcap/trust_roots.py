@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import hashes
 
 from verdictd.core.errors import ConfigError, LimitExceededError
 from verdictd.core.limits import MAX_CHAIN_BYTES
+from verdictd.tees.dcap.x509_names import NamedCertificate, name_certificate
 
 INTEL_ROOT_SHA256 = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
 """Fingerprint of Intel's SGX root CA (valid 2018-05-21 to 2049-12-31), which roots/ holds."""
@@ -22,8 +23,11 @@ class TrustRoot:
     label: str
     fingerprint: str = field(init=False)
     """SHA-256 of the certificate's DER, lower-case hex."""
+    named: NamedCertificate = field(init=False)
+    """The certificate with the bytes of its name, for comparing with those it issued."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "named", name_certificate(self.certificate))
         object.__setattr__(self, "fingerprint", self.certificate.fingerprint(hashes.SHA256()).hex())
 
     @property
