@@ -4,6 +4,8 @@ What is established here does not change with time, and may be remembered: names
 and revocation are judged by the appraisal.
 """
 
+import re
+from binascii import a2b_base64
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,8 +21,9 @@ from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES
 from verdictd.tees.dcap.ecdsa import ECDSA_SHA256
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots
-from verdictd.tees.dcap.x509_names import NamedCertificate, describe_name, name_certificate
+from verdictd.tees.dcap.x509_names import NamedCertificate, describe_name, parse_certificate
 
+_PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
 _UNDERSTOOD_CRITICAL = {x509.BasicConstraints.oid, x509.KeyUsage.oid}
 
 
@@ -68,15 +71,13 @@ def verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemor
 
 
 def _verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemory) -> VerifiedChain:
-    trusted = {root.certificate for root in roots.roots}
-    named = [name_certificate(certificate) for certificate in _parse_pem(pem, what)]
-    brought = [entry for entry in named if entry.issuer == entry.subject]
-    path = _order([entry for entry in named if entry.issuer != entry.subject], what)
-    root = _find_root(path[-1], [entry for entry in brought if entry.certificate not in trusted], roots, what)
+    entries = _parse_pem(pem, what)
+    brought = [entry for entry in entries if entry.issuer == entry.subject]
+    path = _order([entry for entry in entries if entry.issuer != entry.subject], what)
+    root = _find_root(path[-1], brought, roots, what)
     chain = (*path, root.named)
     for depth, (child, issuer) in enumerate(pairwise(chain)):
-        key = ("link", child.certificate, issuer.certificate, depth)
-        memory.recall(key, partial(_verify_link, child, issuer, depth, what))
+        memory.recall(("link", child.der, issuer.der, depth), partial(_verify_link, child, issuer, depth, what))
     certificates = [entry.certificate for entry in chain]
     return VerifiedChain(
         path=path,
@@ -87,18 +88,18 @@ def _verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemo
     )
 
 
-def _parse_pem(pem: bytes, what: str) -> tuple[x509.Certificate, ...]:
+def _parse_pem(pem: bytes, what: str) -> list[NamedCertificate]:
     if len(pem) > MAX_CHAIN_BYTES:
         raise LimitExceededError(f"{what} is {len(pem)} bytes long, the limit is {MAX_CHAIN_BYTES}")
+    blocks = _PEM_BLOCK.findall(pem)
+    if not blocks:
+        raise MalformedError(f"{what} is not a sequence of PEM certificates")
+    if len(blocks) > MAX_CHAIN_CERTIFICATES:
+        raise LimitExceededError(f"{what} holds {len(blocks)} certificates, the limit is {MAX_CHAIN_CERTIFICATES}")
     try:
-        certificates = tuple(dict.fromkeys(x509.load_pem_x509_certificates(pem.removesuffix(b"\0"))))
+        return [parse_certificate(der) for der in dict.fromkeys(map(a2b_base64, blocks))]
     except ValueError as error:
         raise MalformedError(f"{what} is not a sequence of PEM certificates: {error}") from error
-    if len(certificates) > MAX_CHAIN_CERTIFICATES:
-        raise LimitExceededError(
-            f"{what} holds {len(certificates)} certificates, the limit is {MAX_CHAIN_CERTIFICATES}"
-        )
-    return certificates
 
 
 def _order(entries: list[NamedCertificate], what: str) -> tuple[NamedCertificate, ...]:
@@ -124,8 +125,9 @@ def _find_root(last: NamedCertificate, brought: list[NamedCertificate], roots: T
     """
     candidates = [root for root in roots.roots if root.named.subject == last.issuer]
     for entry in brought:
-        key = p256_key(entry, what)
-        candidates = [root for root in candidates if root.certificate.public_key() == key]
+        if not any(entry.der == root.named.der for root in candidates):
+            key = p256_key(entry, what)
+            candidates = [root for root in candidates if root.certificate.public_key() == key]
     if len(candidates) > 1:  # roots of one name, as simulated platforms have: the one whose key signed
         candidates = [root for root in candidates if _is_signed_by(last, root, what)]
     if not candidates:
@@ -152,7 +154,7 @@ def _verify_link(child: NamedCertificate, issuer: NamedCertificate, depth: int, 
             raise AuthenticityError(f"{what}: {child} names another issuer than {issuer}")
         if certificate.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
             raise AuthenticityError(f"{what}: {child} is not signed with ECDSA and SHA-256")
-        p256_key(issuer, what).verify(certificate.signature, certificate.tbs_certificate_bytes, ECDSA_SHA256)
+        p256_key(issuer, what).verify(certificate.signature, child.body, ECDSA_SHA256)
         _check_ca(issuer, depth, what)
         _check_critical_extensions(child, what)
     except InvalidSignature as error:

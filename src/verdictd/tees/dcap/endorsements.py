@@ -19,7 +19,7 @@ from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.qe_identity import QEIdentity, parse_qe_identity
 from verdictd.tees.dcap.tcb_info import TCBInfo, parse_tcb_info
 from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots
-from verdictd.tees.dcap.x509_names import NamedCertificate, common_name, crl_issuer, describe_name
+from verdictd.tees.dcap.x509_names import NamedCertificate, common_name, describe_name, parse_crl
 
 TCB_SIGNER_SUFFIX = "SGX TCB Signing"
 
@@ -207,8 +207,8 @@ def verify_crl_by(
         MalformedError, LimitExceededError: it does not follow its format.
         AuthenticityError: another issuer's, or its signature does not verify.
     """
-    key = ("crl by", crl.der, issuer.certificate, root.fingerprint)
-    return memory.recall(key, lambda: _verify_crl(_parse_crl(crl.der), issuer, root, chain_not_after))
+    key = ("crl by", crl.der, issuer.der, root.fingerprint)
+    return memory.recall(key, lambda: _verify_crl(crl, issuer, root, chain_not_after))
 
 
 def _verify_document(document: SignedDocument, roots: TrustRoots, what: str, memory: FactMemory) -> VerifiedChain:
@@ -229,55 +229,48 @@ def _verify_pck_crl(crl: RevocationList, roots: TrustRoots, memory: FactMemory) 
         raise AuthenticityError(
             f"the PCK CRL comes with the chain of {name!r}, expected a PCK Platform or Processor CA"
         )
-    return _verify_crl(_parse_crl(crl.der), chain.leaf, chain.root, chain.not_after)
+    return _verify_crl(crl, chain.leaf, chain.root, chain.not_after)
 
 
 def _verify_root_ca_crl(crl: RevocationList, roots: TrustRoots) -> VerifiedCRL:
-    parsed = _parse_crl(crl.der)
-    issuer = crl_issuer(parsed.tbs_certlist_bytes)
+    _, _, issuer = _parse_bounded_crl(crl)
     named = [root for root in roots.roots if root.named.subject == issuer]
     for root in named:
         try:
-            return _verify_crl(parsed, root.named, root, root.certificate.not_valid_after_utc)
+            return _verify_crl(crl, root.named, root, root.certificate.not_valid_after_utc)
         except AuthenticityError:
             if root is named[-1]:
                 raise
     raise AuthenticityError(f"the root CA CRL was issued by {describe_name(issuer)}, which is no trusted root")
 
 
-def _parse_crl(der: bytes) -> x509.CertificateRevocationList:
-    if len(der) > MAX_CRL_BYTES:
-        raise LimitExceededError(f"the CRL is {len(der)} bytes long, the limit is {MAX_CRL_BYTES}")
-    try:
-        crl = x509.load_der_x509_crl(der)
-        _ = crl.extensions
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise MalformedError(f"the CRL is not DER of an X.509 CRL: {error}") from error
-    return crl
-
-
 def _verify_crl(
-    crl: x509.CertificateRevocationList, issuer: NamedCertificate, root: TrustRoot, chain_not_after: datetime
+    crl: RevocationList, issuer: NamedCertificate, root: TrustRoot, chain_not_after: datetime
 ) -> VerifiedCRL:
-    body = crl.tbs_certlist_bytes  # the library encodes it at each access
-    found = crl_issuer(body)
+    parsed, body, found = _parse_bounded_crl(crl)
     if found != issuer.subject:
         raise AuthenticityError(f"the CRL was issued by {describe_name(found)}, expected {issuer}")
-    if crl.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
+    if parsed.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
         raise AuthenticityError("the CRL is not signed with ECDSA and SHA-256")
     try:
-        p256_key(issuer, "the CRL").verify(crl.signature, body, ECDSA_SHA256)
+        p256_key(issuer, "the CRL").verify(parsed.signature, body, ECDSA_SHA256)
     except InvalidSignature as error:
         raise AuthenticityError(f"the signature of the CRL does not verify under the key of {issuer}") from error
     return VerifiedCRL(
-        crl=crl,
+        crl=parsed,
         root=root,
-        number=_crl_number(crl),
-        issue_date=crl.last_update_utc,
-        next_update=_next_update(crl),
+        number=_crl_number(parsed),
+        issue_date=parsed.last_update_utc,
+        next_update=_next_update(parsed),
         chain_not_after=chain_not_after,
         issuer=found,
     )
+
+
+def _parse_bounded_crl(crl: RevocationList) -> tuple[x509.CertificateRevocationList, bytes, bytes]:
+    if len(crl.der) > MAX_CRL_BYTES:
+        raise LimitExceededError(f"the CRL is {len(crl.der)} bytes long, the limit is {MAX_CRL_BYTES}")
+    return parse_crl(crl.der)
 
 
 def _crl_number(crl: x509.CertificateRevocationList) -> int:

@@ -11,7 +11,7 @@ _DATE_LENGTH = len("2026-01-31T00:00:00Z")
 
 
 class JSONObject:
-    """A JSON object of a document, read field by field. Every method raises `MalformedError` and nothing else."""
+    """A JSON object of a document, read field by field. Its methods raise `MalformedError` and nothing else."""
 
     __slots__ = ("members", "where")
 
@@ -86,22 +86,15 @@ class JSONObject:
 
 
 def parse_json_document(text: bytes, where: str) -> JSONObject:
-    """Parse the text of a document. A member that appears twice is refused: which one counts would be a guess.
+    """Parse the text of a document whose signature was verified.
 
     Raises:
-        MalformedError: not UTF-8, not JSON, not an object, or a member twice.
+        MalformedError: not UTF-8, not JSON, or not an object.
         LimitExceededError: nested too deeply.
     """
     try:
-        return JSONObject(json.loads(text.decode("utf-8"), object_pairs_hook=_unique), where)
+        return JSONObject(json.loads(text.decode("utf-8")), where)
     except ValueError as error:
         raise MalformedError(f"{where} is not JSON: {error}") from error
     except RecursionError as error:
         raise LimitExceededError(f"{where} is nested too deeply") from error
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member appears twice in one object")
-    return members

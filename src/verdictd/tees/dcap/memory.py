@@ -5,16 +5,15 @@ parse to. Validity in time, revocation and TCB status are judged anew at each ap
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from threading import Lock
 from typing import TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
-FactKey: TypeAlias = tuple[Hashable, ...]
-"""A word for the kind of fact, then everything that determines it: bytes, text, or certificates."""
+FactKey: TypeAlias = tuple[bytes | str | int, ...]
+"""A word for the kind of fact, then everything that determines it."""
 
-_BYTES_OF_ANY_OTHER = 2048
-"""What a part of a key that is a certificate counts for."""
+_UNKNOWN = object()
 
 
 class FactMemory:
@@ -37,22 +36,22 @@ class FactMemory:
     def recall(self, key: FactKey, compute: Callable[[], T]) -> T:
         """Return the fact for `key`, computing it if it is not remembered. `key` must determine the result."""
         with self._lock:
-            if key in self._facts:
+            fact = self._facts.get(key, _UNKNOWN)
+            if fact is not _UNKNOWN:
                 self._facts.move_to_end(key)
-                return cast("T", self._facts[key])
-        fact = compute()
+                return cast("T", fact)
+        computed = compute()
         with self._lock:
-            if key not in self._facts:
-                self._facts[key] = fact
+            if self._facts.setdefault(key, computed) is computed:
                 self._bytes += _size(key)
                 while len(self._facts) > self._max_facts or self._bytes > self._max_bytes:
                     forgotten, _ = self._facts.popitem(last=False)
                     self._bytes -= _size(forgotten)
-        return fact
+        return computed
 
     def __len__(self) -> int:
         return len(self._facts)
 
 
 def _size(key: FactKey) -> int:
-    return sum(len(part) if isinstance(part, bytes | str) else _BYTES_OF_ANY_OTHER for part in key)
+    return sum(8 if isinstance(part, int) else len(part) for part in key)

@@ -44,7 +44,7 @@ class PlatformIdentity:
     Attributes:
         ppid: 16 bytes, identifies the processor package.
         cpu_svn: 16 bytes, raw; levels are compared with `components`, never with it.
-        components: the 16 component SVNs of the TCB, 0 to 255 each.
+        components: the 16 component SVNs of the TCB, a byte each.
         pce_svn: 0 to 65535.
         pce_id: 2 bytes as in TCB info's hex.
         fmspc: 6 bytes: family, model, stepping, platform type, custom SKU.
@@ -55,7 +55,7 @@ class PlatformIdentity:
 
     ppid: bytes
     cpu_svn: bytes
-    components: tuple[int, ...]
+    components: bytes
     pce_svn: int
     pce_id: bytes
     fmspc: bytes
@@ -136,7 +136,7 @@ def parse_sgx_extension(der: bytes) -> PlatformIdentity:
     return PlatformIdentity(
         ppid=_octets(_required(members, _PPID), 16, "PPID"),
         cpu_svn=_octets(_required(tcb, bytes([_CPUSVN])), 16, "CPUSVN"),
-        components=tuple(
+        components=bytes(
             parse_unsigned(_required(tcb, bytes([number])), f"TCB component {number}", 255)
             for number in range(1, _COMPONENTS + 1)
         ),

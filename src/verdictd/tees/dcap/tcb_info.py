@@ -12,7 +12,7 @@ from verdictd.tees.dcap.acceptance import TCBStatus
 from verdictd.tees.dcap.json_reader import JSONObject, parse_json_document
 
 COMPONENTS = 16
-_ComponentsParser = Callable[[JSONObject], tuple[tuple[int, ...], tuple[str, ...]]]
+_ComponentsParser = Callable[[JSONObject], bytes]
 _STATUSES = {status.value: status for status in TCBStatus}
 
 
@@ -21,16 +21,14 @@ class TCBLevel:
     """One level: the least SVNs a platform needs to be at it, and its status.
 
     Attributes:
-        components: 16 component SVNs.
-        component_names: for each component its type or category where TCB info names it, else empty.
+        components: 16 component SVNs, a byte each.
         pce_svn: the PCE's SVN.
         date: since when the level has been at its status (the date of the last change known to Intel).
         status: the level's status.
         advisory_ids: Intel's advisories for platforms at this level.
     """
 
-    components: tuple[int, ...]
-    component_names: tuple[str, ...]
+    components: bytes
     pce_svn: int
     date: datetime
     status: TCBStatus
@@ -49,6 +47,7 @@ class TCBInfo:
         pce_id: 2 bytes.
         evaluation_data_number: raised by Intel with each TCB recovery.
         levels: in the document's order, the newest first. The first one that a platform reaches is its level.
+        component_names: for each of the 16 components its type where TCB info names it, else empty.
     """
 
     tee_id: str
@@ -59,6 +58,7 @@ class TCBInfo:
     pce_id: bytes
     evaluation_data_number: int
     levels: tuple[TCBLevel, ...]
+    component_names: tuple[str, ...]
 
 
 def parse_tcb_info(body: bytes) -> TCBInfo:
@@ -91,6 +91,7 @@ def parse_tcb_info(body: bytes) -> TCBInfo:
         pce_id=document.octets("pceId", 2),
         evaluation_data_number=document.integer("tcbEvaluationDataNumber", 2**32 - 1),
         levels=levels,
+        component_names=_component_names(document.objects("tcbLevels")[0].object("tcb")),
     )
 
 
@@ -105,10 +106,8 @@ def parse_status(entry: JSONObject) -> TCBStatus:
 
 def _parse_level(level: JSONObject, parse_components: _ComponentsParser) -> TCBLevel:
     tcb = level.object("tcb")
-    components, names = parse_components(tcb)
     return TCBLevel(
-        components=components,
-        component_names=names,
+        components=parse_components(tcb),
         pce_svn=tcb.integer("pcesvn", 0xFFFF),
         date=level.date("tcbDate"),
         status=parse_status(level),
@@ -116,20 +115,22 @@ def _parse_level(level: JSONObject, parse_components: _ComponentsParser) -> TCBL
     )
 
 
-def _components_v3(tcb: JSONObject) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    entries = tcb.list("sgxtcbcomponents")
+def _components_v3(tcb: JSONObject) -> bytes:
     try:  # all at once: this is the bulk of the document
-        svns = tuple(entry["svn"] for entry in entries)
-        names = tuple(entry.get("type", "") for entry in entries)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise MalformedError(f"{tcb.where} has an SGX TCB component without svn") from error
-    if {*map(type, svns)} != {int} or {*map(type, names)} != {str} or len(svns) != COMPONENTS:
-        raise MalformedError(f"{tcb.where} does not have {COMPONENTS} SGX TCB components with a number svn each")
-    if not 0 <= min(svns) <= max(svns) <= 255:
-        raise MalformedError(f"{tcb.where} has an SGX TCB component whose svn is not 0 to 255")
-    return svns, names
+        components = bytes([entry["svn"] for entry in tcb.list("sgxtcbcomponents")])
+    except (TypeError, KeyError, ValueError) as error:
+        raise MalformedError(f"{tcb.where} has an SGX TCB component whose svn is not 0 to 255") from error
+    if len(components) != COMPONENTS:
+        raise MalformedError(f"{tcb.where} has {len(components)} SGX TCB components, expected {COMPONENTS}")
+    return components
 
 
-def _components_v2(tcb: JSONObject) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    svns = tuple(tcb.integer(f"sgxtcbcomp{number:02}svn", 255) for number in range(1, COMPONENTS + 1))
-    return svns, ("",) * COMPONENTS
+def _components_v2(tcb: JSONObject) -> bytes:
+    return bytes(tcb.integer(f"sgxtcbcomp{number:02}svn", 255) for number in range(1, COMPONENTS + 1))
+
+
+def _component_names(tcb: JSONObject) -> tuple[str, ...]:
+    if "sgxtcbcomponents" not in tcb.members:
+        return ("",) * COMPONENTS
+    entries = tcb.objects("sgxtcbcomponents")
+    return tuple(entry.text("type") if "type" in entry.members else "" for entry in entries)

@@ -58,7 +58,7 @@ def describe_shortfall(info: TCBInfo, platform: PlatformIdentity) -> str:
     parts = [
         f"component {number}{f' ({name})' if name else ''} has SVN {found}, required {required}"
         for number, (found, required, name) in enumerate(
-            zip(platform.components, newest.components, newest.component_names, strict=True), start=1
+            zip(platform.components, newest.components, info.component_names, strict=True), start=1
         )
         if found < required
     ]

@@ -6,10 +6,11 @@ from importlib.resources import files
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from verdictd.core.errors import ConfigError, LimitExceededError
 from verdictd.core.limits import MAX_CHAIN_BYTES
-from verdictd.tees.dcap.x509_names import NamedCertificate, name_certificate
+from verdictd.tees.dcap.x509_names import NamedCertificate, parse_certificate
 
 INTEL_ROOT_SHA256 = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
 """Fingerprint of Intel's SGX root CA (valid 2018-05-21 to 2049-12-31), which roots/ holds."""
@@ -27,7 +28,7 @@ class TrustRoot:
     """The certificate with the bytes of its name, for comparing with those it issued."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "named", name_certificate(self.certificate))
+        object.__setattr__(self, "named", parse_certificate(self.certificate.public_bytes(Encoding.DER)))
         object.__setattr__(self, "fingerprint", self.certificate.fingerprint(hashes.SHA256()).hex())
 
     @property

@@ -8,18 +8,26 @@ from typing import NamedTuple
 
 from cryptography import x509
 
-from verdictd.core.der import OBJECT_IDENTIFIER, Element, read_element, read_single
+from verdictd.core.der import INTEGER, OBJECT_IDENTIFIER, Element, read_element, read_single
 from verdictd.core.errors import MalformedError
 
 _COMMON_NAME = bytes.fromhex("550403")
 _EXPLICIT_VERSION = 0xA0
-_INTEGER = 0x02
 
 
 class NamedCertificate(NamedTuple):
-    """A certificate with the DER of its names. Untrusted."""
+    """A certificate with the bytes that links between certificates are checked on. Untrusted.
+
+    Attributes:
+        certificate: for its key, its extensions, its times.
+        der: the whole certificate.
+        body: the bytes that the signature covers (tbsCertificate).
+        issuer, subject: the DER of the names.
+    """
 
     certificate: x509.Certificate
+    der: bytes
+    body: bytes
     issuer: bytes
     subject: bytes
 
@@ -28,31 +36,43 @@ class NamedCertificate(NamedTuple):
         return describe_name(self.subject)
 
 
-def name_certificate(certificate: x509.Certificate) -> NamedCertificate:
-    """Find the DER of a certificate's issuer and subject.
+def parse_certificate(der: bytes) -> NamedCertificate:
+    """Parse a certificate.
 
     Raises:
-        MalformedError: the certificate's body does not have them where X.509 puts them (RFC 5280, 4.1).
+        MalformedError: not an X.509 certificate in DER (RFC 5280, 4.1).
     """
-    body = certificate.tbs_certificate_bytes
-    element = read_element(body, read_element(body, 0, len(body)).value_start, len(body))
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+    except ValueError as error:
+        raise MalformedError(f"not an X.509 certificate: {error}") from error
+    body = read_element(der, read_element(der, 0, len(der)).value_start, len(der))
+    element = read_element(der, body.value_start, body.end)
     if element.tag == _EXPLICIT_VERSION:
         element = _next(element)  # serial number
     issuer = _next(_next(element))  # past the signature algorithm
     subject = _next(_next(issuer))  # past the validity
-    return NamedCertificate(certificate, issuer.encoded, subject.encoded)
+    return NamedCertificate(certificate, der, body.encoded, issuer.encoded, subject.encoded)
 
 
-def crl_issuer(body: bytes) -> bytes:
-    """Return the DER of a CRL's issuer, given the bytes that its signature covers.
+def parse_crl(der: bytes) -> tuple[x509.CertificateRevocationList, bytes, bytes]:
+    """Parse a CRL.
 
+    Returns:
+        The CRL, the bytes that its signature covers (tbsCertList), and the DER of its issuer's name.
     Raises:
-        MalformedError: it is not where X.509 puts it (RFC 5280, 5.1).
+        MalformedError: not an X.509 CRL in DER (RFC 5280, 5.1).
     """
-    element = read_element(body, read_element(body, 0, len(body)).value_start, len(body))
-    if element.tag == _INTEGER:
-        element = _next(element)  # signature algorithm
-    return _next(element).encoded
+    try:
+        crl = x509.load_der_x509_crl(der)
+        _ = crl.extensions
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise MalformedError(f"not an X.509 CRL: {error}") from error
+    body = read_element(der, read_element(der, 0, len(der)).value_start, len(der))
+    element = read_element(der, body.value_start, body.end)
+    if element.tag == INTEGER:  # the version, which is optional
+        element = _next(element)
+    return crl, body.encoded, _next(element).encoded
 
 
 def common_name(name: bytes) -> str:
