@@ -60,6 +60,12 @@ def read_element(data: bytes, offset: int, end: int) -> Element:
     Raises:
         MalformedError: truncated, an indefinite or non-minimal length, or a tag of more than one byte.
     """
+    tag, value_start, value_end = read_header(data, offset, end)
+    return Element(data, tag, offset, value_start, value_end)
+
+
+def read_header(data: bytes, offset: int, end: int) -> tuple[int, int, int]:
+    """Like `read_element`, for loops over many: returns tag, and where the value begins and ends."""
     if offset + 2 > end:
         raise MalformedError(f"DER element at byte {offset} is cut off")
     tag, length = data[offset], data[offset + 1]
@@ -68,9 +74,10 @@ def read_element(data: bytes, offset: int, end: int) -> Element:
     value_start = offset + 2
     if length & 0x80:
         length, value_start = _read_long_length(data, offset, end)
-    if value_start + length > end:
+    value_end = value_start + length
+    if value_end > end:
         raise MalformedError(f"DER element at byte {offset} claims {length} bytes, {end - value_start} are there")
-    return Element(data, tag, offset, value_start, value_start + length)
+    return tag, value_start, value_end
 
 
 def _read_long_length(data: bytes, offset: int, end: int) -> tuple[int, int]:

@@ -4,7 +4,6 @@ What is established here does not change with time, and may be remembered: names
 and revocation are judged by the appraisal.
 """
 
-import re
 from binascii import a2b_base64
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +22,8 @@ from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots
 from verdictd.tees.dcap.x509_names import NamedCertificate, describe_name, parse_certificate
 
-_PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
+_PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
+_PEM_END = b"-----END CERTIFICATE-----"
 _UNDERSTOOD_CRITICAL = {x509.BasicConstraints.oid, x509.KeyUsage.oid}
 
 
@@ -91,15 +91,22 @@ def _verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemo
 def _parse_pem(pem: bytes, what: str) -> list[NamedCertificate]:
     if len(pem) > MAX_CHAIN_BYTES:
         raise LimitExceededError(f"{what} is {len(pem)} bytes long, the limit is {MAX_CHAIN_BYTES}")
-    blocks = _PEM_BLOCK.findall(pem)
+    _, *blocks = pem.split(_PEM_BEGIN)
     if not blocks:
         raise MalformedError(f"{what} is not a sequence of PEM certificates")
     if len(blocks) > MAX_CHAIN_CERTIFICATES:
         raise LimitExceededError(f"{what} holds {len(blocks)} certificates, the limit is {MAX_CHAIN_CERTIFICATES}")
     try:
-        return [parse_certificate(der) for der in dict.fromkeys(map(a2b_base64, blocks))]
+        return [parse_certificate(der) for der in dict.fromkeys(_decode_pem_block(block) for block in blocks)]
     except ValueError as error:
         raise MalformedError(f"{what} is not a sequence of PEM certificates: {error}") from error
+
+
+def _decode_pem_block(block: bytes) -> bytes:
+    text, end, _ = block.partition(_PEM_END)
+    if not end:
+        raise ValueError("a certificate has no end")
+    return a2b_base64(text)
 
 
 def _order(entries: list[NamedCertificate], what: str) -> tuple[NamedCertificate, ...]:

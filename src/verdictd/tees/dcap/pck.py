@@ -16,6 +16,7 @@ from verdictd.core.der import (
     Element,
     parse_unsigned,
     read_element,
+    read_header,
     read_single,
 )
 from verdictd.core.errors import AuthenticityError, MalformedError
@@ -154,17 +155,17 @@ def _members(sequence: Element, prefix: bytes) -> dict[bytes, Element]:
     data, offset, end = sequence.data, sequence.expect(SEQUENCE, "the SGX extension").value_start, sequence.end
     members: dict[bytes, Element] = {}
     while offset < end:
-        entry = read_element(data, offset, end)
-        name = read_element(data, entry.value_start, entry.end)
-        value = read_element(data, name.end, entry.end)
-        if entry.tag != SEQUENCE or name.tag != OBJECT_IDENTIFIER or value.end != entry.end:
+        entry_tag, entry_start, entry_end = read_header(data, offset, end)
+        name_tag, name_start, name_end = read_header(data, entry_start, entry_end)
+        value = read_element(data, name_end, entry_end)
+        if entry_tag != SEQUENCE or name_tag != OBJECT_IDENTIFIER or value.end != entry_end:
             raise MalformedError("an SGX extension member is not a sequence of name and value")
-        oid = name.value
+        oid = data[name_start:name_end]
         key = oid.removeprefix(prefix)
         if not oid.startswith(prefix) or key in members:
             raise MalformedError(f"the SGX extension has a foreign or repeated member {oid.hex()}")
         members[key] = value
-        offset = entry.end
+        offset = entry_end
     return members
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cryptography import x509
 
-from verdictd.core.der import INTEGER, OBJECT_IDENTIFIER, Element, read_element, read_single
+from verdictd.core.der import INTEGER, OBJECT_IDENTIFIER, read_header, read_single
 from verdictd.core.errors import MalformedError
 
 _COMMON_NAME = bytes.fromhex("550403")
@@ -46,13 +46,18 @@ def parse_certificate(der: bytes) -> NamedCertificate:
         certificate = x509.load_der_x509_certificate(der)
     except ValueError as error:
         raise MalformedError(f"not an X.509 certificate: {error}") from error
-    body = read_element(der, read_element(der, 0, len(der)).value_start, len(der))
-    element = read_element(der, body.value_start, body.end)
-    if element.tag == _EXPLICIT_VERSION:
-        element = _next(element)  # serial number
-    issuer = _next(_next(element))  # past the signature algorithm
-    subject = _next(_next(issuer))  # past the validity
-    return NamedCertificate(certificate, der, body.encoded, issuer.encoded, subject.encoded)
+    body_start = read_header(der, 0, len(der))[1]
+    _, start, end = read_header(der, body_start, len(der))
+    tag, _, after = read_header(der, start, end)
+    if tag == _EXPLICIT_VERSION:
+        after = read_header(der, after, end)[2]  # serial number
+    issuer_start = read_header(der, after, end)[2]  # past the signature algorithm
+    issuer_end = read_header(der, issuer_start, end)[2]
+    subject_start = read_header(der, issuer_end, end)[2]  # past the validity
+    subject_end = read_header(der, subject_start, end)[2]
+    return NamedCertificate(
+        certificate, der, der[body_start:end], der[issuer_start:issuer_end], der[subject_start:subject_end]
+    )
 
 
 def parse_crl(der: bytes) -> tuple[x509.CertificateRevocationList, bytes, bytes]:
@@ -68,11 +73,12 @@ def parse_crl(der: bytes) -> tuple[x509.CertificateRevocationList, bytes, bytes]
         _ = crl.extensions
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise MalformedError(f"not an X.509 CRL: {error}") from error
-    body = read_element(der, read_element(der, 0, len(der)).value_start, len(der))
-    element = read_element(der, body.value_start, body.end)
-    if element.tag == INTEGER:  # the version, which is optional
-        element = _next(element)
-    return crl, body.encoded, _next(element).encoded
+    body_start = read_header(der, 0, len(der))[1]
+    _, start, end = read_header(der, body_start, len(der))
+    tag, _, after = read_header(der, start, end)
+    if tag == INTEGER:  # the version, which is optional
+        after = read_header(der, after, end)[2]  # past the signature algorithm
+    return crl, der[body_start:end], der[after : read_header(der, after, end)[2]]
 
 
 def common_name(name: bytes) -> str:
@@ -96,7 +102,3 @@ def describe_name(name: bytes) -> str:
         return repr(common_name(name) or name.hex())
     except MalformedError:
         return repr(name.hex())
-
-
-def _next(element: Element) -> Element:
-    return read_element(element.data, element.end, len(element.data))
