@@ -16,7 +16,7 @@ from verdictd.tees.dcap.endorsements import (
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.pck import VerifiedPCK
 from verdictd.tees.dcap.pck_checks import require_unrevoked
-from verdictd.tees.dcap.requirements import FETCH_COLLATERAL, UPDATE_COLLATERAL
+from verdictd.tees.dcap.requirements import FETCH_COLLATERAL, NOT_SOUGHT, UPDATE_COLLATERAL
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
 Document = TypeVar("Document", VerifiedTCBInfo, VerifiedQEIdentity)
@@ -76,6 +76,9 @@ def _check_document(
 ) -> Document | None:
     """Check signature, validity and the signer's revocation of one document."""
     pck, root_crl = platform
+    if document is None and pck is None:
+        context.skip(NOT_SOUGHT, f"{name}.signature", f"{name}.validity", f"{name}.signer_revocation")
+        return None
     if document is None:
         context.failed(f"{name}.signature", "none at hand", FETCH_COLLATERAL)
         context.skip("it is not at hand", f"{name}.validity", f"{name}.signer_revocation")

@@ -41,3 +41,4 @@ UPDATE_COLLATERAL = (
     "fetch current collateral (--pccs-url or --collateral), or accept it with --allow-expired-collateral"
 )
 FETCH_COLLATERAL = "give a PCCS with --pccs-url, or a file or directory with --collateral"
+NOT_SOUGHT = "not sought, because the PCK chain does not hold"

@@ -1,0 +1,166 @@
+"""The path from a peer's certificate, or a bare quote, to an Attestation Result.
+
+Order: the certificate by itself, the collateral that its evidence asks for, the evidence, the binding of the two. All
+checks are made and listed whatever becomes of the earlier ones. Policy comes after, in `policy_step`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+
+from verdictd.appraisal.verifiers import JUDGED_KINDS, VerifierName
+from verdictd.core.checks import Check, CheckResult
+from verdictd.core.errors import VerdictdError
+from verdictd.core.result import AppraisalResult
+from verdictd.ratstls.binding import check_binding, check_certificate, check_claims
+from verdictd.ratstls.certificate import RATSTLSCertificate, parse_certificate
+from verdictd.tees.dcap.acceptance import Acceptance
+from verdictd.tees.dcap.collateral import Collateral
+from verdictd.tees.dcap.memory import FactMemory
+from verdictd.tees.dcap.pck import PCKCAType, verify_pck_chain
+from verdictd.tees.dcap.quote import CertificationDataType, parse_quote
+from verdictd.tees.dcap.trust_roots import TrustRoots
+from verdictd.tees.sgx_ecdsa.verifier import appraise_sgx
+
+NO_TEE: Literal["none"] = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """Which collateral a genuine platform needs: its FMSPC (6 bytes) and the CA that issued its PCK certificate."""
+
+    fmspc: bytes
+    pck_ca: PCKCAType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundCollateral:
+    """Collateral for a platform, and why an item of it is missing, where one is."""
+
+    collateral: Collateral
+    notes: tuple[str, ...] = ()
+
+
+FindCollateral = Callable[[Platform, Collateral | None, datetime], FoundCollateral]
+"""Finds collateral for a platform at an instant, given what the peer itself brought along (untrusted, may be None)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appraiser:
+    """Judges evidence with one set of trust roots and one acceptance. Safe to share between threads.
+
+    Attributes:
+        roots: what the operator trusts.
+        acceptance: what of a genuine platform is acceptable.
+        find_collateral: may do I/O, and is asked only for platforms whose PCK chain holds.
+        memory: facts about signatures, kept between appraisals.
+    """
+
+    roots: TrustRoots
+    acceptance: Acceptance
+    find_collateral: FindCollateral
+    memory: FactMemory = field(default_factory=FactMemory)
+
+    def appraise_quote(self, quote: bytes, at: datetime) -> AppraisalResult:
+        """Appraise a bare SGX quote. That it belongs to any particular peer is not checked, and listed as not made."""
+        result = self._appraise_sgx(quote, None, at)
+        return result.with_checks(
+            Check(
+                "certificate.report_data",
+                CheckResult.NOT_MADE,
+                "evidence made for the peer's key",
+                "this is a bare quote, not a certificate",
+                mandatory=False,
+            )
+        )
+
+    def appraise_certificate(self, data: bytes, verifier: VerifierName, at: datetime) -> AppraisalResult:
+        """Appraise a RATS-TLS certificate and the evidence in it with the verifier named.
+
+        Possession of the certificate's key is not proved here; a TLS handshake does that.
+
+        Args:
+            data: an untrusted certificate in DER or PEM.
+            verifier: which verifier was named; with `VerifierName.NULL` the evidence is not judged at all.
+            at: the instant to appraise for.
+        """
+        try:
+            certificate = parse_certificate(data)
+        except VerdictdError as error:
+            return AppraisalResult(tee=NO_TEE, at=at, checks=(_failed("certificate.format", error),))
+        own_checks = check_certificate(certificate, at)
+        if verifier is VerifierName.NULL:
+            return self._pass_unjudged(certificate, own_checks, at)
+        kind = JUDGED_KINDS[verifier]
+        if certificate.evidence is None or certificate.evidence.kind is not kind:
+            found = "none" if certificate.evidence is None else certificate.evidence.kind.value
+            check = Check(
+                "evidence.kind",
+                CheckResult.FAIL,
+                f"evidence of kind {kind}, as the verifier {verifier} was named",
+                found,
+                "start the attester with -a sgx_ecdsa on SGX hardware",
+            )
+            return AppraisalResult(tee=found, at=at, checks=(*own_checks, check))
+        result = self._appraise_sgx(certificate.evidence.evidence, certificate.endorsements, at)
+        report_data = bytes.fromhex(str(result.claims.get("report_data", "")))
+        claims = certificate.evidence.claims
+        return replace(
+            result,
+            checks=own_checks + result.checks + check_binding(certificate, report_data),
+            custom_claims={} if claims is None else claims.custom,
+        )
+
+    def _pass_unjudged(
+        self, certificate: RATSTLSCertificate, own_checks: tuple[Check, ...], at: datetime
+    ) -> AppraisalResult:
+        """What `nullverifier` does: the certificate by itself, the claimed key hash, and nothing of the evidence."""
+        found = "none" if certificate.evidence is None else certificate.evidence.kind.value
+        unjudged = Check(
+            "evidence", CheckResult.NOT_MADE, "evidence that holds", "nullverifier was named", mandatory=False
+        )
+        claims = () if certificate.evidence is None else (check_claims(certificate),)
+        return AppraisalResult(tee=found, at=at, checks=(*own_checks, unjudged, *claims))
+
+    def _appraise_sgx(self, quote: bytes, peer: Collateral | None, at: datetime) -> AppraisalResult:
+        platform = self._identify_platform(quote)
+        found = FoundCollateral(collateral=Collateral())
+        if platform is not None:
+            found = self.find_collateral(platform, peer, at)
+        result = appraise_sgx(
+            quote,
+            collateral=found.collateral,
+            roots=self.roots,
+            acceptance=self.acceptance,
+            at=at,
+            memory=self.memory,
+        )
+        return _explain_missing(result, found.notes)
+
+    def _identify_platform(self, evidence: bytes) -> Platform | None:
+        """Read the platform from a PCK chain that holds; nobody else can make a verifier ask its PCCS for anything."""
+        try:
+            quote = parse_quote(evidence)
+            if quote.certification_type != CertificationDataType.PCK_CHAIN:
+                return None
+            pck = verify_pck_chain(quote.certification_data, self.roots, self.memory)
+        except VerdictdError:
+            return None  # the appraisal finds the same fault, and reports it
+        return Platform(fmspc=pck.platform.fmspc, pck_ca=pck.ca_type)
+
+
+def _explain_missing(result: AppraisalResult, notes: tuple[str, ...]) -> AppraisalResult:
+    """Put why collateral could not be found beside each check that failed for want of it."""
+    if not notes:
+        return result
+    why = "; ".join(notes)
+    checks = tuple(
+        check._replace(found=f"{check.found} ({why})") if check.refuses and check.found == "none at hand" else check
+        for check in result.checks
+    )
+    return replace(result, checks=checks)
+
+
+def _failed(name: str, error: VerdictdError) -> Check:
+    return Check(name, CheckResult.FAIL, "a certificate that can be read", error.message, error.remedy)
