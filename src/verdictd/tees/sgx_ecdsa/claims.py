@@ -8,7 +8,7 @@ Byte strings and 64-bit fields are lower-case hex; small integers are numbers. T
 import base64
 from collections.abc import Mapping
 
-from verdictd.core.result import AppraisalResult, JSONValue
+from verdictd.core.result import JSONValue
 from verdictd.tees.dcap.enclave_report import EnclaveReport
 from verdictd.tees.dcap.pck import PlatformIdentity
 from verdictd.tees.dcap.platform import PlatformFindings
@@ -17,6 +17,14 @@ from verdictd.tees.dcap.quote import Quote
 
 def build_claims(quote: Quote, findings: PlatformFindings) -> dict[str, JSONValue]:
     """Collect everything appraised. What could not be established is absent or ``None``, never guessed."""
+    claims = build_quote_claims(quote)
+    claims["platform"] = _build_platform_claims(findings.pck.platform) if findings.pck else None
+    claims["tcb"] = _build_tcb_claims(findings)
+    return claims
+
+
+def build_quote_claims(quote: Quote) -> dict[str, JSONValue]:
+    """Collect what a quote says of the enclave and of the quoting enclave. Trust: as much as the quote."""
     claims = build_report_claims(quote.report)
     qe = quote.qe_report
     claims["quote"] = {"version": quote.version, "qe_svn": quote.qe_svn, "pce_svn": quote.pce_svn}
@@ -26,8 +34,6 @@ def build_claims(quote: Quote, findings: PlatformFindings) -> dict[str, JSONValu
         "isv_prod_id": qe.isv_prod_id,
         "isv_svn": qe.isv_svn,
     }
-    claims["platform"] = _build_platform_claims(findings.pck.platform) if findings.pck else None
-    claims["tcb"] = _build_tcb_claims(findings)
     return claims
 
 
@@ -67,12 +73,12 @@ def build_reference_fields(claims: Mapping[str, JSONValue]) -> dict[str, JSONVal
     return {**fields, "mrEnclave": [fields["mrEnclave"]], "mrSigner": [fields["mrSigner"]]}
 
 
-def build_policy_input(result: AppraisalResult) -> dict[str, JSONValue]:
+def build_policy_input(claims: Mapping[str, JSONValue], custom_claims: Mapping[str, bytes]) -> dict[str, JSONValue]:
     """The `input` of a policy: the original's four fields, everything appraised, and the peer's custom claims."""
     return {
-        **build_evidence_fields(result.claims),
-        "sgx": dict(result.claims),
-        "claims": {name: value.hex() for name, value in result.custom_claims.items()},
+        **build_evidence_fields(claims),
+        "sgx": dict(claims),
+        "claims": {name: value.hex() for name, value in custom_claims.items()},
     }
 
 
