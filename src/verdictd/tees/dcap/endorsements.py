@@ -111,7 +111,7 @@ class VerifiedCRL:
 
     Attributes:
         number: the CRL number (RFC 5280, 5.2.3).
-        chain_not_after: when the first certificate of the issuer's chain expires.
+        issuer_not_after: when the issuer's certificate, or the root's, expires.
         issuer: the DER of the issuer's name.
     """
 
@@ -120,13 +120,13 @@ class VerifiedCRL:
     number: int
     issue_date: datetime
     next_update: datetime
-    chain_not_after: datetime
+    issuer_not_after: datetime
     issuer: bytes
 
     @property
     def expires_at(self) -> datetime:
         """The earliest of its own expiry and its chain's."""
-        return min(self.next_update, self.chain_not_after)
+        return min(self.next_update, self.issuer_not_after)
 
     @property
     def sequence(self) -> tuple[int, datetime]:
@@ -198,9 +198,7 @@ def verify_root_ca_crl(crl: RevocationList, roots: TrustRoots, memory: FactMemor
     return facts.recall(("root crl", crl.der, roots.key), lambda: _verify_root_ca_crl(crl, roots))
 
 
-def verify_crl_by(
-    crl: RevocationList, issuer: NamedCertificate, root: TrustRoot, memory: FactMemory, *, chain_not_after: datetime
-) -> VerifiedCRL:
+def verify_crl_by(crl: RevocationList, issuer: NamedCertificate, root: TrustRoot, memory: FactMemory) -> VerifiedCRL:
     """Verify a CRL under a given, already verified issuer, whatever chain came along with it.
 
     Raises:
@@ -208,7 +206,7 @@ def verify_crl_by(
         AuthenticityError: another issuer's, or its signature does not verify.
     """
     key = ("crl by", crl.der, issuer.der, root.fingerprint)
-    return memory.recall(key, lambda: _verify_crl(crl, issuer, root, chain_not_after))
+    return memory.recall(key, lambda: _verify_crl(crl, issuer, root))
 
 
 def _verify_document(document: SignedDocument, roots: TrustRoots, what: str, memory: FactMemory) -> VerifiedChain:
@@ -229,7 +227,7 @@ def _verify_pck_crl(crl: RevocationList, roots: TrustRoots, memory: FactMemory) 
         raise AuthenticityError(
             f"the PCK CRL comes with the chain of {name!r}, expected a PCK Platform or Processor CA"
         )
-    return _verify_crl(crl, chain.leaf, chain.root, chain.not_after)
+    return _verify_crl(crl, chain.leaf, chain.root)
 
 
 def _verify_root_ca_crl(crl: RevocationList, roots: TrustRoots) -> VerifiedCRL:
@@ -237,16 +235,14 @@ def _verify_root_ca_crl(crl: RevocationList, roots: TrustRoots) -> VerifiedCRL:
     named = [root for root in roots.roots if root.named.subject == issuer]
     for root in named:
         try:
-            return _verify_crl(crl, root.named, root, root.certificate.not_valid_after_utc)
+            return _verify_crl(crl, root.named, root)
         except AuthenticityError:
             if root is named[-1]:
                 raise
     raise AuthenticityError(f"the root CA CRL was issued by {describe_name(issuer)}, which is no trusted root")
 
 
-def _verify_crl(
-    crl: RevocationList, issuer: NamedCertificate, root: TrustRoot, chain_not_after: datetime
-) -> VerifiedCRL:
+def _verify_crl(crl: RevocationList, issuer: NamedCertificate, root: TrustRoot) -> VerifiedCRL:
     parsed, body, found = _parse_bounded_crl(crl)
     if found != issuer.subject:
         raise AuthenticityError(f"the CRL was issued by {describe_name(found)}, expected {issuer}")
@@ -262,7 +258,7 @@ def _verify_crl(
         number=_crl_number(parsed),
         issue_date=parsed.last_update_utc,
         next_update=_next_update(parsed),
-        chain_not_after=chain_not_after,
+        issuer_not_after=min(issuer.certificate.not_valid_after_utc, root.certificate.not_valid_after_utc),
         issuer=found,
     )
 

@@ -55,8 +55,7 @@ def check_root_ca_crl(collateral: Collateral, pck: VerifiedPCK | None, context: 
         if pck is None:
             return verify_root_ca_crl(crl, context.roots, context.memory)
         root = pck.chain.root
-        expiry = root.certificate.not_valid_after_utc
-        return verify_crl_by(crl, root.named, root, context.memory, chain_not_after=expiry)
+        return verify_crl_by(crl, root.named, root, context.memory)
 
     return _check_crl(
         crl, verified=context.attempt("root_ca_crl.signature", verify), name="root_ca_crl", context=context
@@ -79,7 +78,7 @@ def check_pck_revocation(
         return None
     verified = context.attempt(
         "pck_crl.signature",
-        lambda: verify_crl_by(crl, chain.issuer, chain.root, context.memory, chain_not_after=chain.not_after),
+        lambda: verify_crl_by(crl, chain.issuer, chain.root, context.memory),
     )
     _check_crl(crl, verified=verified, name="pck_crl", context=context)
     require_unrevoked(context, "pck.revocation", chain.leaf.certificate.serial_number, verified)
