@@ -1,0 +1,1 @@
+"""The gRPC interfaces, generated from proto/*.proto by proto/generate.py."""
