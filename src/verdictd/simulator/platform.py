@@ -1,0 +1,260 @@
+"""A simulated SGX platform together with the vendor that endorses it: quotes, collateral, and what changes over time.
+
+Nothing here is trusted by a verifier that was not given the platform's own root (`trust_root_pem`). Formats, extensions
+and lifetimes are those of real platforms. Time is an argument throughout.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, Unpack
+
+from verdictd.simulator.certificate_builder import CertificateSpec, issue_certificate
+from verdictd.simulator.crl_builder import CRLSpec, RevokedCertificate, issue_crl
+from verdictd.simulator.documents import QEIdentitySpec, TCBInfoSpec, encode_qe_identity, encode_tcb_info
+from verdictd.simulator.enclave import EnclaveFields, EnclaveSpec, report_of
+from verdictd.simulator.hardware import Hardware
+from verdictd.simulator.keys import Credential, PrivateKey, generate_key, sign_raw
+from verdictd.simulator.pki import CertificateRole, create_pki
+from verdictd.simulator.quote_builder import QuoteParts, encode_quote, sign_quote
+from verdictd.simulator.quoting_enclave import qe_identity_spec, unsigned_quote
+from verdictd.simulator.sgx_extension import SGXExtensionSpec
+from verdictd.simulator.state import PlatformState, RevocationTarget
+from verdictd.simulator.store import load_state, save_state, update_state
+from verdictd.simulator.tcb_levels import tcb_levels
+from verdictd.tees.dcap.acceptance import TCBStatus
+from verdictd.tees.dcap.collateral import Collateral, RevocationList, SignedDocument
+
+SOURCE = "tee-sim"
+"""Where collateral that was asked of a platform directly says it comes from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedPlatform(PlatformState):
+    """A platform that makes quotes, with its vendor, who issues collateral.
+
+    Immutable: what changes it returns another. Each change raises the number (evaluation data number, CRL number) by
+    which a verifier tells newer collateral from older.
+    """
+
+    @classmethod
+    def create(cls, *, at: datetime, hardware: Hardware | None = None) -> "SimulatedPlatform":
+        """Make a platform that came to be at `at` (aware): new keys, new certificates, up to date.
+
+        Args:
+            at: certificates are valid from an hour before it.
+            hardware: another machine than the usual one.
+        """
+        created_at, machine = _whole_second(at), hardware or Hardware()
+        return cls(
+            hardware=machine,
+            pki=create_pki(created_at, machine.sgx_extension()),
+            attestation_key=generate_key(),
+            created_at=created_at,
+        )
+
+    @classmethod
+    def load(cls, directory: Path) -> "SimulatedPlatform":
+        """Read a platform from the directory that `save` made.
+
+        Raises:
+            ConfigError: not such a directory, or it cannot be read.
+        """
+        return cls._of(load_state(directory))
+
+    @classmethod
+    def update(
+        cls, directory: Path, change: Callable[["SimulatedPlatform"], "SimulatedPlatform"]
+    ) -> "SimulatedPlatform":
+        """Change status or revocations of the platform in a directory, at once for whoever reads it.
+
+        Args:
+            directory: made by `save`.
+            change: e.g. ``lambda platform: platform.with_revoked("pck")``. Keys and certificates must stay.
+
+        Raises:
+            ConfigError: not such a directory, or it cannot be written.
+        """
+        return cls._of(update_state(directory, lambda state: change(cls._of(state))))
+
+    def save(self, directory: Path) -> None:
+        """Write the platform, private keys included, to a directory that must be new or empty.
+
+        Raises:
+            ConfigError: there is something already, or it cannot be written.
+        """
+        save_state(self, directory)
+
+    @property
+    def trust_root_pem(self) -> bytes:
+        """The root certificate in PEM, for a verifier that is to trust this platform."""
+        return self.pki.root_ca.pem
+
+    def with_tcb_status(self, status: TCBStatus) -> "SimulatedPlatform":
+        """Return the platform as it is when the vendor's next TCB info finds it at `status`."""
+        return replace(self, tcb_status=TCBStatus(status), evaluation_data_number=self.evaluation_data_number + 1)
+
+    def with_revoked(
+        self, target: Literal["pck", "platform-ca"], *, since: datetime | None = None
+    ) -> "SimulatedPlatform":
+        """Return the platform with its PCK certificate, or the CA that issued it, revoked in the CRLs to come.
+
+        Args:
+            target: what to revoke.
+            since: date of the revocation; when the platform was created where none is named.
+        """
+        revoked = RevocationTarget(target)
+        dated = {**self.revocations, revoked: _whole_second(since) if since else self.created_at}
+        if revoked is RevocationTarget.PCK:
+            return replace(self, revocations=dated, pck_crl_number=self.pck_crl_number + 1)
+        return replace(self, revocations=dated, root_ca_crl_number=self.root_ca_crl_number + 1)
+
+    def quote(self, *, report_data: bytes, quote_version: int = 3, **enclave: Unpack[EnclaveFields]) -> bytes:
+        """Quote an enclave, as the platform's quoting enclave would.
+
+        Args:
+            report_data: 64 bytes.
+            quote_version: 3, 4 or 5.
+            enclave: see `EnclaveSpec`.
+
+        Raises:
+            ValueError: a field of the wrong size or out of range.
+        """
+        return self.sign(self.quote_parts(report_data=report_data, quote_version=quote_version, **enclave))
+
+    def quote_parts(
+        self, *, report_data: bytes, quote_version: int = 3, **enclave: Unpack[EnclaveFields]
+    ) -> QuoteParts:
+        """Return the unsigned parts of a quote, for a test to replace one of them before `sign`.
+
+        Raises:
+            ValueError: a field of the wrong size or out of range.
+        """
+        return unsigned_quote(
+            report_of(EnclaveSpec(**enclave), report_data, self.hardware),
+            hardware=self.hardware,
+            pck_chain=self.pki.chain("pck"),
+            version=quote_version,
+        )
+
+    def sign(
+        self, parts: QuoteParts, *, attestation_key: PrivateKey | None = None, pck_key: PrivateKey | None = None
+    ) -> bytes:
+        """Sign parts with the platform's keys, or with others, and write the quote."""
+        signed = sign_quote(
+            parts, attestation_key=attestation_key or self.attestation_key, pck_key=pck_key or self.pki.pck.key
+        )
+        return encode_quote(signed)
+
+    def collateral(self, at: datetime, *, tcb_info_version: int = 3) -> Collateral:
+        """Issue everything a verifier needs, as of `at`: dated ten minutes before it, good for 30 days."""
+        return Collateral(
+            tcb_info=self.issue_tcb_info(self.tcb_info_spec(version=tcb_info_version), at),
+            qe_identity=self.issue_qe_identity(self.qe_identity_spec(), at),
+            pck_crl=self.issue_pck_crl(self.pck_crl_spec(), at),
+            root_ca_crl=self.issue_root_ca_crl(self.root_ca_crl_spec(), at),
+        )
+
+    def tcb_info_spec(self, *, version: int = 3) -> TCBInfoSpec:
+        """What TCB info says at present: version 3 as API v4 serves it, 2 as API v3 does."""
+        return TCBInfoSpec(
+            version=version,
+            fmspc=self.hardware.fmspc,
+            pce_id=self.hardware.pce_id,
+            evaluation_data_number=self.evaluation_data_number,
+            levels=tcb_levels(
+                self.tcb_status,
+                components=self.hardware.components,
+                pce_svn=self.hardware.pce_svn,
+                created_at=self.created_at,
+            ),
+        )
+
+    def qe_identity_spec(self) -> QEIdentitySpec:
+        """What the QE identity says at present."""
+        return qe_identity_spec(evaluation_data_number=self.evaluation_data_number, created_at=self.created_at)
+
+    def pck_crl_spec(self) -> CRLSpec:
+        """What the CRL of the PCK CA says at present."""
+        return self._crl_spec(self.pki.platform_ca, self.pck_crl_number, RevocationTarget.PCK, self.pki.pck)
+
+    def root_ca_crl_spec(self) -> CRLSpec:
+        """What the root CA's CRL says at present."""
+        target, subject = RevocationTarget.PLATFORM_CA, self.pki.platform_ca
+        return self._crl_spec(self.pki.root_ca, self.root_ca_crl_number, target, subject)
+
+    def issue_tcb_info(self, spec: TCBInfoSpec, at: datetime, *, signer: Credential | None = None) -> SignedDocument:
+        """Write and sign TCB info, with the TCB signer's key or another's."""
+        return self.sign_document(encode_tcb_info(spec, _whole_second(at)), signer=signer)
+
+    def issue_qe_identity(
+        self, spec: QEIdentitySpec, at: datetime, *, signer: Credential | None = None
+    ) -> SignedDocument:
+        """Write and sign a QE identity, with the TCB signer's key or another's."""
+        return self.sign_document(encode_qe_identity(spec, _whole_second(at)), signer=signer)
+
+    def sign_document(self, body: bytes, *, signer: Credential | None = None) -> SignedDocument:
+        """Sign any text as TCB info or QE identity; `signer` brings another leaf for the chain under the root."""
+        by = signer or self.pki.tcb_signing
+        chain = by.pem + self.pki.root_ca.pem
+        return SignedDocument(body=body, signature=sign_raw(by.key, body), issuer_chain=chain, source=SOURCE)
+
+    def issue_pck_crl(self, spec: CRLSpec, at: datetime, *, signer: PrivateKey | None = None) -> RevocationList:
+        """Write and sign the CRL of the PCK CA, with its key or another."""
+        der = issue_crl(spec, signer or self.pki.platform_ca.key, _whole_second(at))
+        return RevocationList(der=der, issuer_chain=self.pki.chain("platform-ca"), source=SOURCE)
+
+    def issue_root_ca_crl(self, spec: CRLSpec, at: datetime, *, signer: PrivateKey | None = None) -> RevocationList:
+        """Write and sign the root CA's CRL, with its key or another. It comes without a chain, as everywhere."""
+        der = issue_crl(spec, signer or self.pki.root_ca.key, _whole_second(at))
+        return RevocationList(der=der, issuer_chain=b"", source=SOURCE)
+
+    def sgx_extension_spec(self) -> SGXExtensionSpec:
+        """What the SGX extension of the PCK certificate says."""
+        return self.hardware.sgx_extension()
+
+    def certificate_spec(self, role: CertificateRole) -> CertificateSpec:
+        """What a role's undamaged certificate says, for a test to replace one field before `with_certificate`."""
+        return self.pki.spec(role, self.sgx_extension_spec())
+
+    def with_certificate(
+        self,
+        role: CertificateRole,
+        spec: CertificateSpec,
+        *,
+        signer: PrivateKey | None = None,
+        key: PrivateKey | None = None,
+    ) -> "SimulatedPlatform":
+        """Return the platform with a role's certificate issued anew. Certificates below it stay as they are.
+
+        Args:
+            role: whose certificate.
+            spec: what it says.
+            signer: the key that signs it; its issuer's where none is named.
+            key: another private key for its subject, whose public part takes the place of the spec's.
+        """
+        said = replace(spec, public_key=key.public_key()) if key else spec
+        certificate = issue_certificate(said, signer or self.pki.issuer(role).key)
+        credential = Credential(certificate, key or self.pki.credential(role).key)
+        return replace(self, pki=self.pki.with_credential(role, credential))
+
+    @classmethod
+    def _of(cls, state: PlatformState) -> "SimulatedPlatform":
+        return cls(**{member.name: getattr(state, member.name) for member in fields(PlatformState)})
+
+    def _crl_spec(self, issuer: Credential, number: int, target: RevocationTarget, subject: Credential) -> CRLSpec:
+        since = self.revocations.get(target)
+        serial_number = subject.certificate.serial_number
+        return CRLSpec(
+            issuer=issuer.certificate.subject,
+            authority_key=issuer.key.public_key(),
+            number=number,
+            revoked=() if since is None else (RevokedCertificate(serial_number=serial_number, since=since),),
+        )
+
+
+def _whole_second(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise ValueError("the instant must be an aware datetime")
+    return instant.astimezone(UTC).replace(microsecond=0)

@@ -1,0 +1,69 @@
+"""The simulated quoting enclave: its identity as the vendor endorses it, and the quotes it makes.
+
+Fields and masks are those of Intel's quoting enclave. What tells the two apart is whose key signs its report.
+"""
+
+import hashlib
+from datetime import datetime
+
+from verdictd.simulator.documents import QEIdentitySpec
+from verdictd.simulator.hardware import Hardware
+from verdictd.simulator.quote_builder import QuoteParts, ReportSpec
+from verdictd.simulator.tcb_levels import qe_levels
+
+_MR_SIGNER = bytes.fromhex("8c4f5775d796503e96137f77c68a829a0056ac8ded70140b081b094490c57bff")
+_MR_ENCLAVE = hashlib.sha256(b"tee-sim: the quoting enclave").digest()
+_ISV_PROD_ID = 1
+_ISV_SVN = 11
+_ATTRIBUTES = bytes.fromhex("1500000000000000e700000000000000")
+"""INIT, MODE64BIT and PROVISION_KEY; XFRM as on a server."""
+_ENDORSED_ATTRIBUTES = bytes.fromhex("11000000000000000000000000000000")
+_ATTRIBUTES_MASK = bytes.fromhex("fbffffffffffffff0000000000000000")
+_AUTH_DATA = bytes(range(32))
+
+
+def qe_identity_spec(*, evaluation_data_number: int, created_at: datetime) -> QEIdentitySpec:
+    """What the vendor's QE identity says of the quoting enclave, which is up to date."""
+    return QEIdentitySpec(
+        evaluation_data_number=evaluation_data_number,
+        misc_select=bytes(4),
+        misc_select_mask=b"\xff" * 4,
+        attributes=_ENDORSED_ATTRIBUTES,
+        attributes_mask=_ATTRIBUTES_MASK,
+        mr_signer=_MR_SIGNER,
+        isv_prod_id=_ISV_PROD_ID,
+        levels=qe_levels(_ISV_SVN, created_at=created_at),
+    )
+
+
+def unsigned_quote(report: ReportSpec, *, hardware: Hardware, pck_chain: bytes, version: int) -> QuoteParts:
+    """The parts of a quote of an enclave's report, to be signed.
+
+    Args:
+        report: of the workload's enclave.
+        hardware: the platform.
+        pck_chain: PEM, the PCK certificate first.
+        version: 3, 4 or 5. Later ones than 3 keep the header's two SVNs reserved.
+
+    Raises:
+        ValueError: another version.
+    """
+    if version not in {3, 4, 5}:
+        raise ValueError(f"the quote version must be 3, 4 or 5, not {version}")
+    return QuoteParts(
+        version=version,
+        qe_svn=_ISV_SVN if version == 3 else 0,
+        pce_svn=hardware.pce_svn if version == 3 else 0,
+        user_data=hardware.qe_id + bytes(4),
+        report=report,
+        qe_report=ReportSpec(
+            cpu_svn=hardware.cpu_svn,
+            attributes=_ATTRIBUTES,
+            mr_enclave=_MR_ENCLAVE,
+            mr_signer=_MR_SIGNER,
+            isv_prod_id=_ISV_PROD_ID,
+            isv_svn=_ISV_SVN,
+        ),
+        qe_auth_data=_AUTH_DATA,
+        certification_data=pck_chain + b"\0",
+    )
