@@ -1,0 +1,198 @@
+"""From a configuration file and flags to `Settings`, and back to text: what is given later replaces what came before.
+
+A file is TOML; see docs/configuration.md. What is wrong with a value is said with the file and key, or the flag, at
+which it stands. Nothing is ignored: an unknown key is an error.
+"""
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from verdictd.core.errors import ConfigError, LimitExceededError
+from verdictd.daemon.settings import CollateralSettings, Settings, check_collateral_settings, check_settings
+from verdictd.daemon.settings_fields import FIELDS, suggest
+from verdictd.ratstls.attested_connection import ServerLimits
+from verdictd.tees.dcap.acceptance import Acceptance
+
+MAX_CONFIG_FILE_BYTES = 1024 * 1024
+
+Layer: TypeAlias = Mapping[str, object]
+"""Values that were read, by their keys."""
+PlainValue: TypeAlias = bool | int | float | str | list[str]
+
+_ATTRIBUTES = {"acceptance.max_collateral_age_days": "max_collateral_age"}
+"""Attributes whose name is not the last part of their key."""
+_TABLES = {"acceptance": Acceptance, "collateral": CollateralSettings, "limits": ServerLimits}
+_DISPLACED = {
+    "collateral.pccs_url": ("collateral.alibaba_region", "collateral.alibaba_vpc"),
+    "collateral.alibaba_region": ("collateral.pccs_url",),
+    "quote_command": ("simulate",),
+    "simulate": ("quote_command",),
+}
+"""Settings of which a later layer's replaces an earlier layer's other one, since only one of them can be meant."""
+
+RESTART_KEYS = frozenset(
+    {"listen", "client_api", "tls", "data_dir", "attestation_history"}
+    | {key for key in FIELDS if key.startswith("limits.")}
+)
+"""Settings that a running daemon cannot take up; it has to be started again."""
+
+
+def read_layer(raw: Mapping[str, object], *, name: Callable[[str], str], base: Path) -> dict[str, object]:
+    """Read raw values by their keys.
+
+    Args:
+        raw: values as TOML or argparse give them.
+        name: what to call a key in an error.
+        base: what relative paths are relative to.
+    Raises:
+        ConfigError: an unknown key, or a value that cannot be; the message begins with the key's name.
+    """
+    layer = {}
+    for key, value in raw.items():
+        if key not in FIELDS:
+            raise ConfigError(f"{name(key)}: unknown setting{suggest(key, list(FIELDS))}")
+        try:
+            layer[key] = FIELDS[key](value, base)
+        except ConfigError as error:
+            raise ConfigError(f"{name(key)}: {error.message}", remedy=error.remedy) from error
+    return layer
+
+
+def load_settings_file(path: Path) -> dict[str, object]:
+    """Read a configuration file. Relative paths in it are relative to its directory.
+
+    Raises:
+        ConfigError: it cannot be read, is not TOML, or holds what it must not; says where.
+        LimitExceededError: longer than `MAX_CONFIG_FILE_BYTES`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_CONFIG_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"the configuration file {path} cannot be read: {error.strerror}") from error
+    if len(data) > MAX_CONFIG_FILE_BYTES:
+        raise LimitExceededError(f"the configuration file {path} is longer than {MAX_CONFIG_FILE_BYTES} bytes")
+    return parse_settings_file(data, name=str(path), base=path.parent)
+
+
+def parse_settings_file(data: bytes, *, name: str, base: Path) -> dict[str, object]:
+    """Read the bytes of a configuration file; see `load_settings_file`.
+
+    Args:
+        data: TOML.
+        name: what to call the file in an error.
+        base: what relative paths are relative to.
+    """
+    try:
+        document = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{name} is not TOML: {error}") from error
+    raw: dict[str, object] = {}
+    for key, value in document.items():
+        if key not in _TABLES:
+            raw[key] = value
+        elif isinstance(value, dict):
+            raw.update({f"{key}.{inner}": item for inner, item in value.items()})
+        else:
+            raise ConfigError(f"{name}: {key}: expected the table [{key}]")
+    dotted = [key for key in document if "." in key]
+    if dotted:
+        raise ConfigError(f"{name}: {dotted[0]}: unknown setting", remedy="write [table] and then the key")
+    return read_layer(raw, name=lambda key: f"{name}: {key}", base=base)
+
+
+def build_settings(*layers: Layer) -> Settings:
+    """Put settings together; a later layer's values replace an earlier one's. What no layer has keeps its default.
+
+    Raises:
+        ConfigError: the settings contradict each other, or would serve peers that nobody judged.
+    """
+    merged: dict[str, object] = {}
+    for layer in layers:
+        for key in layer:
+            for displaced in _DISPLACED.get(key, ()):
+                merged.pop(displaced, None)
+        merged.update(layer)
+    values: dict[str, Any] = {key: value for key, value in merged.items() if "." not in key}
+    values |= {table: kind(**_attributes(merged, table)) for table, kind in _TABLES.items()}
+    settings = Settings(**values)
+    check_settings(settings)
+    return settings
+
+
+def build_acceptance(layer: Layer) -> Acceptance:
+    """Put together only what of a genuine platform is acceptable."""
+    return Acceptance(**_attributes(layer, "acceptance"))
+
+
+def build_collateral_settings(layer: Layer) -> CollateralSettings:
+    """Put together only where collateral comes from.
+
+    Raises:
+        ConfigError: the settings contradict each other.
+    """
+    settings = CollateralSettings(**_attributes(layer, "collateral"))
+    check_collateral_settings(settings)
+    return settings
+
+
+def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
+    """Name the settings that differ and that a running daemon cannot take up."""
+    before, after = plain_values(old), plain_values(new)
+    return tuple(key for key in FIELDS if key in RESTART_KEYS and before.get(key) != after.get(key))
+
+
+def plain_values(settings: Settings) -> dict[str, PlainValue]:
+    """Return every setting that is set, by its key, as the values of a configuration file."""
+    plain = {}
+    for key in FIELDS:
+        table, _, name = key.rpartition(".")
+        value = getattr(getattr(settings, table) if table else settings, _ATTRIBUTES.get(key, name))
+        if value is not None:
+            plain[key] = _make_plain(value)
+    return plain
+
+
+def encode_settings(settings: Settings) -> str:
+    """Write settings as a configuration file that means the same wherever it stands; `--check-config` prints it."""
+    lines: list[str] = []
+    current = ""
+    for key, value in plain_values(settings).items():
+        table, _, name = key.rpartition(".")
+        if table != current:
+            lines += ["", f"[{table}]"]
+            current = table
+        lines.append(f"{name} = {_encode_value(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _attributes(values: Layer, table: str) -> dict[str, Any]:
+    """Return the values of one table by the attributes they are for."""
+    keys = [key for key in values if key.startswith(f"{table}.")]
+    return {_ATTRIBUTES.get(key, key.removeprefix(f"{table}.")): values[key] for key in keys}
+
+
+def _make_plain(value: object) -> PlainValue:
+    match value:
+        case Enum():
+            return str(value)
+        case bool() | int() | float():
+            return value
+        case timedelta():
+            return value.days
+        case frozenset():
+            return sorted(str(item) for item in value)
+        case tuple():
+            return [str(item) for item in value]
+        case _:
+            return str(value)
+
+
+def _encode_value(value: PlainValue) -> str:
+    # JSON's texts are TOML's, but for characters beyond the BMP (which it would escape in pairs) and for DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
