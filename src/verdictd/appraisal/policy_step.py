@@ -1,0 +1,55 @@
+"""The last step of an appraisal: the user's policy with the user's reference values."""
+
+from collections.abc import Callable
+
+from verdictd.core.checks import Check, CheckResult
+from verdictd.core.result import AppraisalResult, JSONValue
+from verdictd.policy.decision import Decision
+from verdictd.tees.sgx_ecdsa.claims import build_policy_input
+
+Decide = Callable[[dict[str, JSONValue]], Decision]
+
+POLICY_CHECK = "policy.decision"
+_EXPECTED = "the policy's rule allow to be exactly true"
+
+ACCEPTABILITY_CHECKS = frozenset(
+    {
+        "certificate.validity",
+        "pck.validity",
+        "root_ca_crl.validity",
+        "pck_crl.validity",
+        "tcb_info.validity",
+        "qe_identity.validity",
+        "tcb.status",
+        "tcb.advisories",
+        "tcb.evaluation_data_number",
+        "collateral.age",
+        "enclave.debug",
+    }
+)
+"""Checks whose failure leaves the evidence genuine. After any other, a policy would judge what nobody vouches for."""
+
+
+def apply_policy(result: AppraisalResult, decide: Decide) -> tuple[AppraisalResult, Decision | None]:
+    """Let the policy judge genuine evidence, also where it is refused already, so that a refusal names every reason.
+
+    Args:
+        result: an appraisal of SGX evidence.
+        decide: evaluates the policy for an input; it returns a denial rather than raising.
+    Returns:
+        The result with the check `POLICY_CHECK` appended, and the decision where one was made.
+    """
+    fatal = [check.name for check in result.refusals if check.name not in ACCEPTABILITY_CHECKS]
+    if fatal:
+        why = f"the evidence is not known to be genuine ({fatal[0]})"
+        return result.with_checks(Check(POLICY_CHECK, CheckResult.NOT_MADE, _EXPECTED, why)), None
+    decision = decide(build_policy_input(result.claims, result.custom_claims))
+    outcome = CheckResult.PASS if decision.allow is True else CheckResult.FAIL
+    remedy = "" if decision.allow is True else "compare evidence and reference values: verdict attestations shows both"
+    return result.with_checks(Check(POLICY_CHECK, outcome, _EXPECTED, decision.reason, remedy)), decision
+
+
+def skip_policy(result: AppraisalResult, why: str) -> AppraisalResult:
+    """Record that no policy was asked for, which refuses nothing but is said."""
+    check = Check(POLICY_CHECK, CheckResult.NOT_MADE, _EXPECTED, why, mandatory=False)
+    return result.with_checks(check)

@@ -1,0 +1,44 @@
+"""`verdict policy set`: upload a policy and its reference values in one step, both or neither."""
+
+import argparse
+from datetime import datetime
+from typing import TextIO
+
+from verdictd.cli.files import read_text
+from verdictd.cli.verdict.rpc import TIMEOUT_S, client_api
+from verdictd.core.limits import MAX_POLICY_BYTES, MAX_REFERENCE_BYTES
+from verdictd.daemon.proto import verdictd_pb2 as messages
+from verdictd.daemon.proto.verdictd_pb2_grpc import PolicyServiceStub
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser("policy", help="upload a policy and its reference values in one step")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    action = actions.add_parser("set", help="replace both at once; no decision ever mixes old and new")
+    action.add_argument("--policy", required=True, metavar="FILE", help="the policy, in Rego")
+    action.add_argument("--reference", required=True, metavar="FILE", help="the reference values, in JSON")
+    action.add_argument("--policy-name", default="sgxPolicy.rego", metavar="NAME")
+    action.add_argument("--reference-name", default="sgxData", metavar="NAME")
+    action.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
+    """Run the subcommand; 1 where the daemon refuses the pair and keeps what it has."""
+    del now
+    request = messages.SetPairRequest(
+        policy_name=arguments.policy_name,
+        policy=read_text(arguments.policy, MAX_POLICY_BYTES).encode(),
+        reference_name=arguments.reference_name,
+        reference=read_text(arguments.reference, MAX_REFERENCE_BYTES).encode(),
+    )
+    with client_api(arguments.client_api) as channel:
+        response = PolicyServiceStub(channel).SetPair(request, timeout=TIMEOUT_S)
+    if response.WhichOneof("outcome") == "ok":
+        digests = response.ok
+        out.write(f"set {arguments.policy_name} (sha256 {digests.policy_digest})\n")
+        out.write(f"set {arguments.reference_name} (sha256 {digests.reference_digest})\n")
+        return 0
+    remedy = f"; {response.error.remedy}" if response.error.remedy else ""
+    out.write(f"refused, nothing was changed: {response.error.message}{remedy}\n")
+    return 1
