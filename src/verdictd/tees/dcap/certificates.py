@@ -117,7 +117,7 @@ def _order(entries: list[NamedCertificate], what: str) -> tuple[NamedCertificate
     if len(leaves) != 1 or len(by_subject) != len(entries):
         raise AuthenticityError(f"{what} holds {len(leaves)} certificates that issued no other, expected one path")
     path = [leaves[0]]
-    while (issuer := by_subject.get(path[-1].issuer)) is not None:
+    while (issuer := by_subject.pop(path[-1].issuer, None)) is not None:  # each once: CAs may name each other in a loop
         path.append(issuer)
     if len(path) != len(entries):
         raise AuthenticityError(f"{what} holds {len(entries) - len(path)} certificates that are not on its path")
