@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from verdictd.simulator.enclave import EnclaveSpec, report_of
+from verdictd.simulator.enclave import EnclaveSpec
 from verdictd.simulator.platform import SimulatedPlatform
-from verdictd.simulator.quoting_enclave import unsigned_quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +26,7 @@ class SimulatedAttester:
         Raises:
             ValueError: not 64 bytes.
         """
-        report = report_of(self.enclave, report_data, self.platform.hardware)
-        parts = unsigned_quote(
-            report,
-            hardware=self.platform.hardware,
-            pck_chain=self.platform.pki.chain("pck"),
-            version=self.quote_version,
+        parts = self.platform.enclave_quote_parts(
+            self.enclave, report_data=report_data, quote_version=self.quote_version
         )
         return self.platform.sign(parts)

@@ -131,8 +131,12 @@ class SimulatedPlatform(PlatformState):
         Raises:
             ValueError: a field of the wrong size or out of range.
         """
+        return self.enclave_quote_parts(EnclaveSpec(**enclave), report_data=report_data, quote_version=quote_version)
+
+    def enclave_quote_parts(self, enclave: EnclaveSpec, *, report_data: bytes, quote_version: int = 3) -> QuoteParts:
+        """Like `quote_parts`, of an enclave that was described before."""
         return unsigned_quote(
-            report_of(EnclaveSpec(**enclave), report_data, self.hardware),
+            report_of(enclave, report_data, self.hardware),
             hardware=self.hardware,
             pck_chain=self.pki.chain("pck"),
             version=quote_version,

@@ -44,6 +44,10 @@ def save_state(state: PlatformState, directory: Path) -> None:
         ConfigError: the directory holds something, or cannot be written.
     """
     with _explained(f"a simulated platform cannot be written to {directory}", "name a new directory you may write"):
+        if (directory / STATE_FILE).exists():
+            raise ConfigError(f"{directory} holds a simulated platform already", remedy="use it, or remove it first")
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise ConfigError(f"{directory} exists already", remedy="name a directory that is new or empty")
         directory.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))  # its mode is 0700
         try:
@@ -124,10 +128,7 @@ def _encode_files(state: PlatformState) -> dict[str, bytes]:
 
 
 def _decode_files(read: Callable[[str], bytes]) -> PlatformState:
-    root_ca, platform_ca, tcb_signing, pck = (
-        Credential(x509.load_pem_x509_certificate(read(f"{role}.pem")), _decode_key(read(f"{role}-key.pem")))
-        for role in _ROLES
-    )
+    root_ca, platform_ca, tcb_signing, pck = (_decode_credential(role, read) for role in _ROLES)
     document: dict[str, Any] = json.loads(read(STATE_FILE))
     if document["format"] != _FORMAT:
         raise ValueError(f"{STATE_FILE} has the format {document['format']!r}, known is {_FORMAT}")
@@ -143,6 +144,14 @@ def _decode_files(read: Callable[[str], bytes]) -> PlatformState:
         },
         **{name: int(document[name]) for name in _NUMBERS},
     )
+
+
+def _decode_credential(role: CertificateRole, read: Callable[[str], bytes]) -> Credential:
+    certificate = x509.load_pem_x509_certificate(read(f"{role}.pem"))
+    key = _decode_key(read(f"{role}-key.pem"))
+    if certificate.public_key() != key.public_key():
+        raise ValueError(f"the key in {role}-key.pem is not that of {role}.pem")
+    return Credential(certificate, key)
 
 
 def _encode_state(state: PlatformState) -> bytes:

@@ -1,0 +1,207 @@
+"""`tee-sim`: a simulated SGX platform and its vendor, to try out attestation where there is no hardware.
+
+Exit codes: 0 done, 2 wrong usage or input.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NoReturn
+
+from verdictd.cli.files import write_whole
+from verdictd.cli.logs import configure_logging
+from verdictd.core.errors import VerdictdError
+from verdictd.daemon.settings_address import parse_address
+from verdictd.simulator.collateral_file import encode_collateral_file
+from verdictd.simulator.enclave import DEFAULT_MR_ENCLAVE, DEFAULT_MR_SIGNER
+from verdictd.simulator.platform import SimulatedPlatform
+from verdictd.simulator.quote_builder import REPORT_DATA_BYTES
+from verdictd.simulator.server import CollateralServer
+from verdictd.simulator.store import ROOT_CERTIFICATE_FILE
+from verdictd.tees.dcap.acceptance import TCBStatus
+
+EXIT_OK: Final = 0
+EXIT_USAGE: Final = 2
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_YEARS: Final = range(1970, 9998)
+"""What X.509 and the arithmetic of a collateral's lifetime can express."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has printed help or an error
+        return EXIT_OK if not stop.code else EXIT_USAGE
+    try:
+        options.run(options)
+    except VerdictdError as error:
+        sys.stderr.write(f"tee-sim: {error}\n")
+        return EXIT_USAGE
+    return EXIT_OK
+
+
+def _init(options: argparse.Namespace) -> None:
+    SimulatedPlatform.create(at=datetime.now(UTC)).save(options.directory)
+    sys.stdout.write(
+        f"simulated platform in {options.directory}; a verifier that is to trust it, for trying things out only, "
+        f"needs: --trust-root {options.directory / ROOT_CERTIFICATE_FILE}\n"
+    )
+
+
+def _quote(options: argparse.Namespace) -> None:
+    platform = SimulatedPlatform.load(options.directory)
+    quote = platform.quote(
+        report_data=options.report_data.ljust(REPORT_DATA_BYTES, b"\0"),
+        mr_enclave=options.mrenclave,
+        mr_signer=options.mrsigner,
+        isv_prod_id=options.isv_prod_id,
+        isv_svn=options.isv_svn,
+        debug=options.debug,
+        quote_version=options.quote_version,
+    )
+    _write(options.output, quote)
+
+
+def _collateral(options: argparse.Namespace) -> None:
+    platform = SimulatedPlatform.load(options.directory)
+    _write(options.output, encode_collateral_file(platform.collateral(options.at or datetime.now(UTC))))
+
+
+def _serve(options: argparse.Namespace) -> None:
+    address = parse_address(options.listen)
+    configure_logging("info")
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)  # before there are threads, so that none is interrupted
+    with CollateralServer(
+        options.directory, host=address.host, port=address.port, clock=lambda: datetime.now(UTC)
+    ) as server:
+        sys.stdout.write(f"serving simulated collateral at {server.url} (API v3 too)\n")
+        sys.stdout.flush()
+        signal.sigwait(_STOP_SIGNALS)
+
+
+def _set_tcb_status(options: argparse.Namespace) -> None:
+    platform = SimulatedPlatform.update(
+        options.directory, lambda present: present.with_tcb_status(TCBStatus(options.status))
+    )
+    sys.stdout.write(
+        f"the simulated platform is {platform.tcb_status}, "
+        f"from TCB evaluation data number {platform.evaluation_data_number} on\n"
+    )
+
+
+def _revoke(options: argparse.Namespace) -> None:
+    now = datetime.now(UTC)
+    SimulatedPlatform.update(options.directory, lambda present: present.with_revoked(options.target, since=now))
+    sys.stdout.write(f"the simulated platform's {options.target} certificate is revoked in the CRLs from now on\n")
+
+
+def _write(output: str, data: bytes) -> None:
+    if output == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    else:
+        write_whole(Path(output), data)
+
+
+def _hex_of(size: int) -> "_Hex":
+    return _Hex(size, size)
+
+
+class _Hex:
+    """Reads an argument of hex digits, of a least and a largest number of bytes."""
+
+    __slots__ = ("least", "most")
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least = least
+        self.most = most
+
+    def __call__(self, text: str) -> bytes:
+        try:
+            octets = bytes.fromhex(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r:.80} is not hex digits") from error
+        if not self.least <= len(octets) <= self.most:
+            size = f"{self.most}" if self.least == self.most else f"at most {self.most}"
+            raise argparse.ArgumentTypeError(f"{len(octets)} bytes are given, expected {size}")
+        return octets
+
+
+def _u16(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 0xFFFF:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a number from 0 to 65535")
+    return int(text)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a time such as 2026-01-31T00:00:00Z") from error
+    if instant.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} does not say its zone; end it with Z for UTC")
+    if instant.year not in _YEARS:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not within the years {_YEARS[0]} to {_YEARS[-1]}")
+    return instant
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and leave."""
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="tee-sim",
+        description="A simulated SGX platform and its vendor. Trusted only by a verifier that was given its root.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        added.add_argument("directory", type=Path, metavar="DIR", help="the simulated platform's directory")
+        return added
+
+    init = command("init", "make a platform: root CA, PCK CA, PCK, TCB signer, quoting enclave")
+    init.set_defaults(run=_init)
+
+    quote = command("quote", "quote an enclave")
+    quote.set_defaults(run=_quote)
+    quote.add_argument("--report-data", type=_Hex(0, REPORT_DATA_BYTES), required=True, metavar="HEX")
+    quote.add_argument("--mrenclave", type=_hex_of(32), default=DEFAULT_MR_ENCLAVE, metavar="HEX")
+    quote.add_argument("--mrsigner", type=_hex_of(32), default=DEFAULT_MR_SIGNER, metavar="HEX")
+    quote.add_argument("--isv-prod-id", type=_u16, default=0, metavar="N")
+    quote.add_argument("--isv-svn", type=_u16, default=0, metavar="N")
+    quote.add_argument("--debug", action="store_true", help="a debug enclave")
+    quote.add_argument("--quote-version", type=int, choices=(3, 4, 5), default=3)
+
+    collateral = command("collateral", "issue collateral as one JSON file")
+    collateral.set_defaults(run=_collateral)
+    collateral.add_argument("--at", type=_instant, metavar="TIME", help="issue it for this instant instead of now")
+    for with_output in (quote, collateral):
+        with_output.add_argument("-o", "--output", required=True, metavar="FILE", help="- for standard output")
+
+    serve = command("serve", "serve collateral as a PCCS does, until SIGINT or SIGTERM")
+    serve.set_defaults(run=_serve)
+    serve.add_argument("--listen", default="127.0.0.1:0", metavar="ADDR", help="host:port; port 0 for any (default)")
+
+    status = command("set-tcb-status", "let the vendor find the platform at another TCB status")
+    status.set_defaults(run=_set_tcb_status)
+    status.add_argument("status", choices=[known.value for known in TCBStatus], metavar="STATUS")
+
+    revoke = command("revoke", "revoke the PCK certificate, or the CA that issued it")
+    revoke.set_defaults(run=_revoke)
+    revoke.add_argument("target", choices=["pck", "platform-ca"])
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
