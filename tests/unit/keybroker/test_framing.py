@@ -138,6 +138,13 @@ def test_what_begins_with_anything_but_an_object_is_refused_at_its_first_byte(st
         framer.next_request()
 
 
+def test_a_backslash_outside_a_string_is_refused_at_once_for_it_could_hide_the_end() -> None:
+    framer = RequestFramer()
+    framer.feed(b"{\\")
+    with pytest.raises(MalformedError, match="backslash outside a string"):
+        framer.next_request()
+
+
 def test_requests_before_a_malformed_one_are_handed_out() -> None:
     framer = RequestFramer()
     framer.feed(ECHO + b" nonsense")
