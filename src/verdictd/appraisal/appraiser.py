@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from verdictd.appraisal.verifiers import JUDGED_KINDS, VerifierName
+from verdictd.collateral.service import FoundCollateral
 from verdictd.core.checks import Check, CheckResult
 from verdictd.core.errors import VerdictdError
 from verdictd.core.result import AppraisalResult
@@ -20,6 +21,7 @@ from verdictd.tees.dcap.collateral import Collateral
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.pck import PCKCAType, verify_pck_chain
 from verdictd.tees.dcap.quote import CertificationDataType, parse_quote
+from verdictd.tees.dcap.requirements import NONE_AT_HAND
 from verdictd.tees.dcap.trust_roots import TrustRoots
 from verdictd.tees.sgx_ecdsa.verifier import appraise_sgx
 
@@ -28,18 +30,17 @@ NO_TEE: Literal["none"] = "none"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
-    """Which collateral a genuine platform needs: its FMSPC (6 bytes) and the CA that issued its PCK certificate."""
+    """Which collateral a genuine platform needs.
 
+    Attributes:
+        root: fingerprint of the trusted root in which its PCK chain ends (SHA-256, lower-case hex).
+        fmspc: its family, 6 bytes.
+        pck_ca: which CA issued its PCK certificate.
+    """
+
+    root: str
     fmspc: bytes
     pck_ca: PCKCAType
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundCollateral:
-    """Collateral for a platform, and why an item of it is missing, where one is."""
-
-    collateral: Collateral
-    notes: tuple[str, ...] = ()
 
 
 FindCollateral = Callable[[Platform, Collateral | None, datetime], FoundCollateral]
@@ -147,7 +148,7 @@ class Appraiser:
             pck = verify_pck_chain(quote.certification_data, self.roots, self.memory)
         except VerdictdError:
             return None  # the appraisal finds the same fault, and reports it
-        return Platform(fmspc=pck.platform.fmspc, pck_ca=pck.ca_type)
+        return Platform(root=pck.chain.root.fingerprint, fmspc=pck.platform.fmspc, pck_ca=pck.ca_type)
 
 
 def _explain_missing(result: AppraisalResult, notes: tuple[str, ...]) -> AppraisalResult:
@@ -156,7 +157,7 @@ def _explain_missing(result: AppraisalResult, notes: tuple[str, ...]) -> Apprais
         return result
     why = "; ".join(notes)
     checks = tuple(
-        check._replace(found=f"{check.found} ({why})") if check.refuses and check.found == "none at hand" else check
+        check._replace(found=f"{check.found} ({why})") if check.refuses and check.found == NONE_AT_HAND else check
         for check in result.checks
     )
     return replace(result, checks=checks)

@@ -16,7 +16,7 @@ from verdictd.tees.dcap.endorsements import (
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.pck import VerifiedPCK
 from verdictd.tees.dcap.pck_checks import require_unrevoked
-from verdictd.tees.dcap.requirements import FETCH_COLLATERAL, NOT_SOUGHT, UPDATE_COLLATERAL
+from verdictd.tees.dcap.requirements import FETCH_COLLATERAL, NONE_AT_HAND, NOT_SOUGHT, UPDATE_COLLATERAL
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
 Document = TypeVar("Document", VerifiedTCBInfo, VerifiedQEIdentity)
@@ -80,7 +80,7 @@ def _check_document(
         context.skip(NOT_SOUGHT, f"{name}.signature", f"{name}.validity", f"{name}.signer_revocation")
         return None
     if document is None:
-        context.failed(f"{name}.signature", "none at hand", FETCH_COLLATERAL)
+        context.failed(f"{name}.signature", NONE_AT_HAND, FETCH_COLLATERAL)
         context.skip("it is not at hand", f"{name}.validity", f"{name}.signer_revocation")
         return None
     source = document

@@ -5,7 +5,7 @@ from verdictd.tees.dcap.context import AppraisalContext, format_instant
 from verdictd.tees.dcap.endorsements import VerifiedCRL, verify_crl_by, verify_root_ca_crl
 from verdictd.tees.dcap.pck import VerifiedPCK, verify_pck_chain
 from verdictd.tees.dcap.quote import INTEL_QE_VENDOR_ID, CertificationDataType, Quote
-from verdictd.tees.dcap.requirements import FETCH_COLLATERAL, NOT_SOUGHT, UPDATE_COLLATERAL
+from verdictd.tees.dcap.requirements import FETCH_COLLATERAL, NONE_AT_HAND, NOT_SOUGHT, UPDATE_COLLATERAL
 
 _NO_CHAIN = "the PCK chain does not hold"
 _CERTIFICATION_TYPES = {kind.value: kind.name.lower() for kind in CertificationDataType}
@@ -47,7 +47,7 @@ def check_root_ca_crl(collateral: Collateral, pck: VerifiedPCK | None, context: 
         context.skip(NOT_SOUGHT, "root_ca_crl.signature", "root_ca_crl.validity")
         return None
     if crl is None:
-        context.failed("root_ca_crl.signature", "none at hand", FETCH_COLLATERAL)
+        context.failed("root_ca_crl.signature", NONE_AT_HAND, FETCH_COLLATERAL)
         context.skip("there is no root CA CRL", "root_ca_crl.validity")
         return None
 
@@ -73,7 +73,7 @@ def check_pck_revocation(
     require_unrevoked(context, "pck.ca_revocation", chain.issuer.certificate.serial_number, root_crl)
     crl = collateral.pck_crl
     if crl is None:
-        context.failed("pck_crl.signature", "none at hand", FETCH_COLLATERAL)
+        context.failed("pck_crl.signature", NONE_AT_HAND, FETCH_COLLATERAL)
         context.skip("there is no PCK CRL", "pck_crl.validity", "pck.revocation")
         return None
     verified = context.attempt(

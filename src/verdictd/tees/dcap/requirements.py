@@ -42,3 +42,4 @@ UPDATE_COLLATERAL = (
 )
 FETCH_COLLATERAL = "give a PCCS with --pccs-url, or a file or directory with --collateral"
 NOT_SOUGHT = "not sought, because the PCK chain does not hold"
+NONE_AT_HAND = "none at hand"
