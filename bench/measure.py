@@ -1,0 +1,69 @@
+"""Times two implementations on the same inputs, in turns, so that whatever else the machine does meets both alike."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from statistics import median
+from time import perf_counter_ns
+from typing import Generic, TypeVar
+
+Input = TypeVar("Input")
+
+WARM_UP = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest(Generic[Input]):
+    """One row of the table: what is measured, against whom, and the ratio that it must not exceed.
+
+    `ours` and `peer` raise unless they accept their input: a refusal may stop early, and its time would say nothing.
+    """
+
+    name: str
+    inputs: Sequence[Input]
+    ours: Callable[[Input], object]
+    peer_name: str
+    peer: Callable[[Input], object]
+    limit: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Medians in microseconds."""
+
+    name: str
+    ours: float
+    peer_name: str
+    peer: float
+    limit: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.peer
+
+
+def measure(contest: Contest[Input], runs: int) -> Measurement:
+    """Run both sides `runs` times after a warm-up, each input once for each side, the sides changing turns.
+
+    The warm-up takes its inputs from the end: where there are enough of them, no timed run meets one that was seen.
+    """
+    for item in contest.inputs[-WARM_UP:]:
+        contest.ours(item)
+        contest.peer(item)
+    ours, peer = [], []
+    for run, item in enumerate(islice(cycle(contest.inputs), runs)):
+        if run % 2:
+            peer.append(_time(contest.peer, item))
+            ours.append(_time(contest.ours, item))
+        else:
+            ours.append(_time(contest.ours, item))
+            peer.append(_time(contest.peer, item))
+    return Measurement(
+        name=contest.name, ours=median(ours), peer_name=contest.peer_name, peer=median(peer), limit=contest.limit
+    )
+
+
+def _time(function: Callable[[Input], object], item: Input) -> float:
+    started = perf_counter_ns()
+    function(item)
+    return (perf_counter_ns() - started) / 1000
