@@ -1,0 +1,111 @@
+"""All that a policy goes through before it may decide: its text, its syntax, the static check, guards, the engine."""
+
+import re
+from dataclasses import dataclass
+
+from verdictd.core.errors import LimitExceededError, MalformedError, UnsupportedError
+from verdictd.core.limits import MAX_POLICY_BYTES
+from verdictd.policy.engine import Dialect, RegoEngine
+from verdictd.policy.rego.limits import MAX_NESTING
+from verdictd.policy.rego.negations import guard_text, guard_tree
+from verdictd.policy.rego.static_check import StaticReport, check_module
+from verdictd.policy.rego.syntax_reader import read_module
+
+_BRACKETS = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[\[{(]|[\]})]')
+"""Brackets, and what may hold brackets that are none: strings, raw strings and comments."""
+
+_DEPTH = {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}
+
+_PLACE = re.compile(r"line (\d+), column (\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedPolicy:
+    """A policy that passed every check.
+
+    Attributes:
+        text: what the engine evaluates: the policy with guards before its negations.
+        dialect: the language version that it is written in.
+        report: what it defines and reads.
+    """
+
+    text: str
+    dialect: Dialect
+    report: StaticReport
+
+
+def check_policy(policy: bytes, engine: RegoEngine) -> CheckedPolicy:
+    """Check a policy.
+
+    The dialect is the first of v1 and v0 in which it parses: v1 is the stricter, and where both read the text they
+    mean the same by it.
+
+    Args:
+        policy: the policy's bytes, as uploaded.
+        engine: what parses it.
+    Raises:
+        MalformedError: it is not UTF-8, or not Rego.
+        PolicyError: the static check or the engine refuses it.
+        UnsupportedError: its syntax tree is not understood.
+        LimitExceededError: it is too large, or nests too deep.
+        EngineFailedError: the engine panicked.
+    """
+    text = parse_policy_text(policy)
+    dialect, tree = _parse(text, engine)
+    module = read_module(tree)
+    report = check_module(module)
+    guarded = guard_text(text, module)
+    if guarded != text and read_module(engine.syntax_tree(guarded, dialect)) != guard_tree(module):
+        raise UnsupportedError(
+            "the policy has a `not` whose operands cannot be told from its text",
+            remedy="move what is negated into a rule of its own and negate that rule",
+        )
+    engine.prepare(guarded, dialect, "{}")
+    return CheckedPolicy(text=guarded, dialect=dialect, report=report)
+
+
+def parse_policy_text(policy: bytes) -> str:
+    """Decode a policy and bound what the engine's parser will have to do.
+
+    Raises:
+        LimitExceededError: longer than `MAX_POLICY_BYTES`, or brackets deeper than `MAX_NESTING`.
+        MalformedError: not UTF-8, or it has a NUL or begins with a byte order mark.
+    """
+    if len(policy) > MAX_POLICY_BYTES:
+        raise LimitExceededError(f"the policy is {len(policy)} bytes long, the limit is {MAX_POLICY_BYTES}")
+    try:
+        text = policy.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedError(f"the policy is not UTF-8: {error.reason} at byte {error.start}") from error
+    if "\0" in text or text.startswith("\ufeff"):
+        raise MalformedError("the policy has a NUL or a byte order mark", remedy="save it as plain UTF-8 text")
+    _check_nesting(text)
+    return text
+
+
+def _check_nesting(text: str) -> None:
+    depth = 0
+    for match in _BRACKETS.finditer(text):
+        depth += _DEPTH.get(match.group(), 0)
+        if depth > MAX_NESTING:
+            line = text.count("\n", 0, match.start()) + 1
+            raise LimitExceededError(
+                f"line {line}: the policy has brackets more than {MAX_NESTING} deep inside one another",
+                remedy="split the expression into several rules",
+            )
+
+
+def _parse(text: str, engine: RegoEngine) -> tuple[Dialect, str]:
+    errors = []
+    for dialect in (Dialect.V1, Dialect.V0):
+        try:
+            return dialect, engine.syntax_tree(text, dialect)
+        except MalformedError as error:
+            errors.append(error)
+    # Who wrote in the dialect that was read further wants to see that one's error.
+    raise max(errors, key=_reach)
+
+
+def _reach(error: MalformedError) -> tuple[int, int]:
+    place = _PLACE.search(error.message)
+    return (int(place.group(1)), int(place.group(2))) if place else (0, 0)

@@ -1,0 +1,224 @@
+"""Checks and evaluates policies in worker processes, with a deadline, for any number of threads.
+
+A request is given to one worker, which has no other at that time. A worker that does not answer in time is killed; only
+the request it had is lost, and denied. Requests that wait are given to the next free worker, or to the replacement.
+"""
+
+import json
+import queue
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from verdictd.core.errors import (
+    LimitExceededError,
+    MalformedError,
+    PolicyError,
+    TransportError,
+    UnsupportedError,
+    VerdictdError,
+)
+from verdictd.core.result import JSONValue
+from verdictd.policy.decision import Decision, Outcome, judge, judge_value
+from verdictd.policy.pair import Document, PolicyPair, parse_reference
+from verdictd.policy.protocol import MAX_INPUT_BYTES, Operation, Status
+from verdictd.policy.worker_process import WorkerLostError, WorkerProcess, WorkerTimeoutError
+
+DEADLINE_S = 2.0
+"""How long a decision may take."""
+CHECK_DEADLINE_S = 10.0
+"""How long the check of an upload may take."""
+WAIT_S = 10.0
+"""How long a request may wait for a free worker."""
+
+_ERRORS: Mapping[str, type[VerdictdError]] = {
+    error.__name__: error for error in (LimitExceededError, MalformedError, PolicyError, UnsupportedError)
+}
+
+
+class NoWorkerError(TransportError):
+    """All workers were busy for too long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyReport:
+    """What a check found out about a policy that passed it.
+
+    Attributes:
+        dialect: ``v0`` or ``v1``, the version of Rego it is written in.
+        rules: the names it defines.
+        members_read: the members of the reference that it reads.
+    """
+
+    dialect: str
+    rules: tuple[str, ...]
+    members_read: tuple[str, ...]
+
+
+class PolicyRunner:
+    """A fixed number of workers. Its methods may be called from any thread.
+
+    Trust: policies, references and inputs may be hostile. A policy that was not checked cannot be evaluated: a worker
+    checks what it loads.
+    """
+
+    def __init__(self, *, workers: int = 2, deadline_s: float = DEADLINE_S, wait_s: float = WAIT_S) -> None:
+        """Make a runner that has no workers yet; they start when first needed, or all at once with `start`.
+
+        Args:
+            workers: how many policies can be evaluated at the same time.
+            deadline_s: how long a decision may take.
+            wait_s: how long a request may wait for a free worker.
+        """
+        if workers < 1:
+            raise ValueError(f"{workers} policy workers, expected at least 1")
+        self._workers = workers
+        self._deadline_s = deadline_s
+        self._wait_s = wait_s
+        self._is_closed = False
+        # The last one used is the next one used: it knows the pair.
+        self._free: queue.LifoQueue[WorkerProcess | None] = queue.LifoQueue()
+        for _ in range(workers):
+            self._free.put(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start all workers and wait until they are ready. To be called before anything else uses the runner.
+
+        Raises:
+            WorkerLostError: one does not start, for example because the engine is not installed.
+        """
+        started = [self._free.get_nowait() or WorkerProcess() for _ in range(self._workers)]
+        for worker in started:
+            self._free.put(worker)
+        for worker in started:
+            worker.wait_ready()
+
+    def close(self) -> None:
+        """End all workers, after the requests that they have."""
+        self._is_closed = True
+        for _ in range(self._workers):
+            try:
+                worker = self._free.get(timeout=CHECK_DEADLINE_S + self._deadline_s)
+            except queue.Empty:
+                return
+            if worker is not None:
+                worker.end()
+
+    def check_policy(self, policy: bytes) -> PolicyReport:
+        """Check a policy.
+
+        Raises:
+            MalformedError, PolicyError, UnsupportedError, LimitExceededError: it must not be used. The last one also
+                where the check takes too long.
+            TransportError: no worker could check it.
+        """
+        return self._check(Operation.CHECK, policy)
+
+    def make_pair(self, policy: Document, reference: Document) -> PolicyPair:
+        """Check a policy and a reference, each by itself and that the engine takes them together.
+
+        Raises:
+            MalformedError, PolicyError, UnsupportedError, LimitExceededError: one of them must not be used.
+            TransportError: no worker could check them.
+        """
+        values = parse_reference(reference.content, reference.name)
+        key = bytes.fromhex(policy.digest + reference.digest)
+        report = self._check(Operation.LOAD, key, policy.content, reference.content)
+        return PolicyPair(policy=policy, reference=reference, values=values, members_read=report.members_read)
+
+    def evaluate(self, pair: PolicyPair, given: Mapping[str, JSONValue]) -> Decision:
+        """Decide about an input. Whatever goes wrong, the answer is a decision, which then denies and says why.
+
+        Args:
+            pair: under what.
+            given: the input.
+        Raises:
+            TypeError, ValueError: the input is not JSON; a mistake of the caller.
+        """
+        started = time.monotonic()
+        outcome, detail, value = self._evaluate(pair, json.dumps(dict(given), allow_nan=False).encode("ascii"))
+        decision = judge(outcome, detail, value, pair=pair, given=given)
+        return replace(decision, duration_s=time.monotonic() - started)
+
+    def _evaluate(self, pair: PolicyPair, text: bytes) -> tuple[Outcome, str, JSONValue]:
+        if len(text) > MAX_INPUT_BYTES:
+            return Outcome.FAILED, f"the input is {len(text)} bytes long, the limit is {MAX_INPUT_BYTES}", None
+        try:
+            with self._borrow() as worker:
+                deadline = time.monotonic() + self._deadline_s
+                status, parts = worker.ask(Operation.DECIDE, pair.key, text, deadline=deadline)
+                if status is Status.UNKNOWN_PAIR:
+                    arguments = pair.key, pair.policy.content, pair.reference.content
+                    _expect_ok(*worker.ask(Operation.LOAD, *arguments, deadline=deadline))
+                    status, parts = worker.ask(Operation.DECIDE, pair.key, text, deadline=deadline)
+                _expect_ok(status, parts)
+                value: JSONValue = json.loads(parts[0]) if parts else None
+                return judge_value(is_defined=bool(parts), value=value), "", value
+        except WorkerTimeoutError:
+            return Outcome.TIMEOUT, f"the decision took longer than {self._deadline_s} s and was cut off", None
+        except NoWorkerError as error:
+            return Outcome.BUSY, error.message, None
+        except WorkerLostError as error:
+            return Outcome.CRASHED, error.message, None
+        except VerdictdError as error:
+            return Outcome.FAILED, error.message, None
+
+    def _check(self, operation: Operation, *arguments: bytes) -> PolicyReport:
+        try:
+            with self._borrow() as worker:
+                deadline = time.monotonic() + CHECK_DEADLINE_S
+                (report,) = _expect_ok(*worker.ask(operation, *arguments, deadline=deadline))
+        except WorkerTimeoutError as error:
+            raise LimitExceededError(
+                f"the check of the policy took longer than {CHECK_DEADLINE_S} s", remedy="make it smaller"
+            ) from error
+        members = json.loads(report)
+        return PolicyReport(
+            dialect=members["dialect"], rules=tuple(members["rules"]), members_read=tuple(members["members_read"])
+        )
+
+    @contextmanager
+    def _borrow(self) -> Iterator[WorkerProcess]:
+        """Take a worker out of the free ones for a while, and put it, or a new one in its place, back."""
+        if self._is_closed:
+            raise RuntimeError("the policy runner is closed")
+        try:
+            worker = self._free.get(timeout=self._wait_s)
+        except queue.Empty as error:
+            raise NoWorkerError(f"all {self._workers} policy workers were busy for {self._wait_s} s") from error
+        try:
+            worker = _if_usable(worker) or WorkerProcess()
+            worker.wait_ready()
+            yield worker
+        finally:
+            self._free.put(_if_usable(worker))
+
+
+def _if_usable(worker: WorkerProcess | None) -> WorkerProcess | None:
+    """The worker, unless it ended by itself or must be ended."""
+    if worker is None or worker.is_usable:
+        return worker
+    worker.end()
+    return None
+
+
+def _expect_ok(status: Status, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    if status is Status.OK:
+        return parts
+    if status is Status.REFUSED:
+        name, message, remedy = (part.decode("utf-8") for part in parts)
+        raise _ERRORS.get(name, PolicyError)(message, remedy=remedy)
+    if status is Status.PANICKED:
+        raise WorkerLostError(parts[0].decode("utf-8"))
+    raise WorkerLostError(f"a policy worker answered {status.name}")
