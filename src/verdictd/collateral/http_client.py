@@ -1,0 +1,249 @@
+"""A small HTTP client for collateral: GET only, bounded in bytes and in total time, no redirect to anywhere else.
+
+Why not httpx itself: its timeouts bound single reads, not a request. This uses httpx's own engine, httpcore, with
+sockets that know the deadline (see `deadline_backend`).
+"""
+
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from threading import Lock
+from typing import Final
+from urllib.parse import unquote, urljoin, urlsplit
+
+import httpcore
+
+from verdictd import __version__
+from verdictd.collateral.deadline import Deadline, MonotonicClock
+from verdictd.collateral.deadline_backend import DeadlineBackend
+from verdictd.core.errors import CollateralUnavailableError, ConfigError, LimitExceededError, MalformedError
+
+_MAX_REDIRECTS: Final = 3
+_MAX_ERROR_BODY_BYTES: Final = 4096
+_MAX_CONNECTIONS: Final = 16
+_IDLE_SECONDS: Final = 30.0
+_LONGEST_REST_SECONDS: Final = 300.0
+_TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPAnswer:
+    """What a server answered. Untrusted.
+
+    Attributes:
+        url: which URL answered (after redirects within the server).
+        status: the HTTP status.
+        headers: by lower-case name; where one came several times, the last.
+        body: whole where the status is 200, else its beginning.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How often and after how long to try again what may be passing: no connection, 429, 5xx.
+
+    Attributes:
+        times: further attempts after the first.
+        delay_seconds: before the first of them; doubled each time.
+    """
+
+    times: int = 2
+    delay_seconds: float = 0.25
+
+
+class BoundedHTTPClient:
+    """Fetches URLs from servers that the operator named. Safe to share between threads.
+
+    A server that could not be reached, or that said when to come back, is left alone for a while: requests to it fail
+    at once meanwhile, so that a dead one does not hold up everybody in turn.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext,
+        retries: Retries,
+        proxy: str | None = None,
+        rest_seconds: float = 5.0,
+        clock: MonotonicClock = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._backend = DeadlineBackend()
+        self._pool = self._open_pool(tls, proxy)
+        self._retries = retries
+        self._rest_seconds = rest_seconds
+        self._clock = clock
+        self._sleep = sleep
+        self._resting: dict[str, tuple[float, str]] = {}
+        self._lock = Lock()
+
+    def _open_pool(self, tls: ssl.SSLContext, proxy: str | None) -> httpcore.ConnectionPool:
+        if proxy is None:
+            return httpcore.ConnectionPool(
+                ssl_context=tls,
+                max_connections=_MAX_CONNECTIONS,
+                keepalive_expiry=_IDLE_SECONDS,
+                network_backend=self._backend,
+            )
+        parts = urlsplit(proxy)
+        return httpcore.HTTPProxy(
+            proxy,
+            proxy_auth=None if parts.username is None else (unquote(parts.username), unquote(parts.password or "")),
+            ssl_context=tls,
+            max_connections=_MAX_CONNECTIONS,
+            keepalive_expiry=_IDLE_SECONDS,
+            network_backend=self._backend,
+        )
+
+    def get(self, url: str, *, max_bytes: int, deadline: Deadline) -> HTTPAnswer:
+        """Fetch a URL.
+
+        Args:
+            url: without credentials; it appears in messages.
+            max_bytes: how long the body may be.
+            deadline: when to give up, retries and their delays included.
+        Raises:
+            CollateralUnavailableError: no answer in time, or a redirect to another server.
+            LimitExceededError: a longer body.
+            MalformedError: not HTTP, or a body in an encoding that was not asked for.
+        """
+        origin = _origin(url)
+        self._check_rest(origin)
+        attempt = 0
+        while True:
+            delay = self._retries.delay_seconds * 2**attempt
+            last = attempt == self._retries.times or delay >= deadline.remaining
+            try:
+                answer = self._follow(url, max_bytes, deadline)
+            except CollateralUnavailableError as error:
+                if last:
+                    self._rest(origin, self._rest_seconds, error.message)
+                    raise
+            else:
+                pause = _retry_after(answer)
+                if pause is not None and (last or pause >= deadline.remaining):
+                    self._rest(origin, pause, f"{url} answered {answer.status} and asked to wait")
+                    return answer
+                if last or answer.status not in _TRANSIENT:
+                    return answer
+                delay = max(delay, pause or 0.0)
+            self._sleep(delay)
+            attempt += 1
+
+    def _check_rest(self, origin: str) -> None:
+        with self._lock:
+            until, reason = self._resting.get(origin, (0.0, ""))
+        left = until - self._clock()
+        if reason and left > 0:
+            raise CollateralUnavailableError(f"{reason}; it is asked again in {left:.1f} s at the earliest")
+
+    def _rest(self, origin: str, seconds: float, reason: str) -> None:
+        with self._lock:
+            self._resting[origin] = (self._clock() + min(seconds, _LONGEST_REST_SECONDS), reason)
+
+    def _follow(self, url: str, max_bytes: int, deadline: Deadline) -> HTTPAnswer:
+        current = url
+        for _ in range(_MAX_REDIRECTS + 1):
+            answer = self._get_once(current, max_bytes, deadline)
+            if answer.status not in _REDIRECTS:
+                return answer
+            target = urljoin(current, answer.headers.get("location", ""))
+            if _origin(target) != _origin(url):
+                raise CollateralUnavailableError(
+                    f"{url} redirects to another server, {_origin(target) or 'of no usable address'}",
+                    remedy="if that server is the right one, name it instead",
+                )
+            current = target
+        raise CollateralUnavailableError(f"{url} redirects more than {_MAX_REDIRECTS} times")
+
+    def _get_once(self, url: str, max_bytes: int, deadline: Deadline) -> HTTPAnswer:
+        headers = (("User-Agent", f"verdictd/{__version__}"), ("Accept-Encoding", "identity"))
+        timeouts = {"pool": deadline.remaining}
+        try:
+            with (
+                self._backend.until(deadline),
+                self._pool.stream("GET", url, headers=headers, extensions={"timeout": timeouts}) as response,
+            ):
+                return _read_answer(url, response, max_bytes)
+        except httpcore.TimeoutException as error:
+            raise CollateralUnavailableError(f"{url} did not answer in time") from error
+        except (httpcore.ProtocolError, UnicodeError) as error:
+            raise CollateralUnavailableError(f"{url} did not answer in HTTP: {error}") from error
+        except (httpcore.NetworkError, httpcore.ProxyError) as error:
+            raise CollateralUnavailableError(f"{url} cannot be reached: {error}", remedy=_remedy(error)) from error
+
+    def close(self) -> None:
+        """Close the connections. The client must not be used afterwards."""
+        self._pool.close()
+
+
+def tls_context(*, verify: bool, ca_file: str | None = None) -> ssl.SSLContext:
+    """Return the TLS settings for fetching collateral.
+
+    Args:
+        verify: whether the server must prove who it is. Collateral is signed by its vendor, so that without this check
+            somebody in between can withhold it or hand out an older set, but not forge any.
+        ca_file: certificates (PEM) to trust instead of the system's.
+    Raises:
+        ConfigError: the file is not there, or holds no certificates.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConfigError(
+            f"the CA certificates in {ca_file} cannot be read: {error}", remedy="name a PEM file of certificates"
+        ) from error
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _read_answer(url: str, response: httpcore.Response, max_bytes: int) -> HTTPAnswer:
+    headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
+    ok = response.status == HTTPStatus.OK
+    if ok and headers.get("content-encoding", "identity") != "identity":
+        raise MalformedError(f"{url} answered in the encoding {headers['content-encoding']!r:.20}, not asked for")
+    body = bytearray()
+    for chunk in response.iter_stream():
+        body += chunk
+        if not ok and len(body) >= _MAX_ERROR_BODY_BYTES:
+            break
+        if len(body) > max_bytes:
+            raise LimitExceededError(f"{url} answered with more than {max_bytes} bytes")
+    return HTTPAnswer(url=url, status=response.status, headers=headers, body=bytes(body))
+
+
+def _retry_after(answer: HTTPAnswer) -> float | None:
+    """Return after how many seconds a server wants to be asked again, where it says so in seconds."""
+    text = answer.headers.get("retry-after", "")
+    if answer.status not in _TRANSIENT or not (text.isascii() and text.isdigit()):
+        return None
+    return min(float(text[:9]), _LONGEST_REST_SECONDS)
+
+
+def _origin(url: str) -> str:
+    """Return scheme, host and port; empty where the URL cannot be used."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"https": 443, "http": 80}[parts.scheme]
+    except (ValueError, KeyError):
+        return ""
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def _remedy(error: Exception) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            "install the certificate of the server's CA on this machine, or set use_secure_cert to false: the"
+            " collateral itself is signed by its vendor"
+        )
+    return "check that the address is right and the server is up"

@@ -1,0 +1,289 @@
+"""Finds the collateral for a platform: what is known, else what the sources give, else what the peer brought.
+
+Rules, in the order in which they decide:
+
+1. An item is used only if it is verified up to the root that vouches for the platform.
+2. The newest known wins: evaluation data number or CRL number, then issue date. What was once known to be newest is
+   remembered also after it has expired, so that nobody can go back to an older set that is still in time.
+3. The operator's sources come before the peer. They are asked only for what is not held or has expired. Items that a
+   peer brings fill the gaps that remain; beside an item of the sources a peer's own is used only where it is strictly
+   newer, and then for this peer alone.
+4. Where nothing is in time, the newest known is handed out all the same: the appraisal says that it has expired.
+"""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from verdictd.collateral.deadline import Deadline, MonotonicClock
+from verdictd.collateral.failures import Failures
+from verdictd.collateral.items import (
+    TEE,
+    ItemKey,
+    ItemKind,
+    ItemName,
+    VerifiedItem,
+    join_collateral,
+    split_collateral,
+)
+from verdictd.collateral.single_flight import SingleFlight
+from verdictd.collateral.sources import CollateralSource
+from verdictd.collateral.store import CollateralStore, OfferOutcome, OfferStatus, describe_sequence
+from verdictd.core.errors import VerdictdError
+from verdictd.tees.dcap.collateral import Collateral
+from verdictd.tees.dcap.context import format_instant
+from verdictd.tees.dcap.memory import FactMemory
+from verdictd.tees.dcap.pck import PCKCAType
+from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundCollateral:
+    """Collateral for a platform.
+
+    Attributes:
+        collateral: raw, for the appraisal to verify and judge; each item names its source.
+        notes: for each item that is missing or not in time, a sentence that says why.
+    """
+
+    collateral: Collateral
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldItem:
+    """An item that is held, for the operator to see.
+
+    Attributes:
+        kind, name: what it is about; `name` is for a person.
+        source: where it came from; ``peer`` where only a peer brought it.
+        root: the root that vouches for it.
+        issue_date, next_update: its own dates.
+        expires_at: the earliest of `next_update` and the expiry of its chain.
+        sequence: (evaluation data number or CRL number, issue date).
+        in_time: whether it is valid at the instant asked for.
+    """
+
+    kind: ItemKind
+    name: str
+    source: str
+    root: TrustRoot
+    issue_date: datetime
+    next_update: datetime
+    expires_at: datetime
+    sequence: tuple[int, datetime]
+    in_time: bool
+
+
+class CollateralService:
+    """Holds what is known and asks the sources for the rest. Safe to share between threads.
+
+    Whoever calls waits no longer than `call_seconds`. A source that had no usable item is not asked for it again for
+    `retry_seconds`, and of several callers in want of the same item one asks.
+
+    Trust: the sources and the peers are not trusted. What they can do is withhold newer items.
+    """
+
+    def __init__(
+        self,
+        *,
+        roots: TrustRoots,
+        memory: FactMemory,
+        sources: Sequence[CollateralSource],
+        call_seconds: float = 10.0,
+        retry_seconds: float = 5.0,
+        max_age: timedelta | None = None,
+        clock: MonotonicClock = time.monotonic,
+    ) -> None:
+        """Make a service that holds nothing yet; it does no I/O until it is asked.
+
+        Args:
+            roots: what the operator trusts.
+            memory: facts about signatures, best the one that the appraisal uses.
+            sources: asked in this order; name files first.
+            call_seconds: how long `collateral_for` may take.
+            retry_seconds: how long a source is left alone after it had no usable item.
+            max_age: items issued longer ago are asked for again, as if they had expired (`Acceptance` refuses them).
+            clock: monotonic seconds, for deadlines only.
+        """
+        self._sources = tuple(sources)
+        self._store = CollateralStore(roots, memory)
+        self._peers = CollateralStore(roots, memory, max_items=512, max_bytes=16 * 1024 * 1024)
+        self._failures = Failures(seconds=retry_seconds, clock=clock)
+        self._flights: SingleFlight[ItemKey] = SingleFlight()
+        self._call_seconds = call_seconds
+        self._max_age = max_age
+        self._clock = clock
+
+    @property
+    def sources(self) -> tuple[CollateralSource, ...]:
+        """The sources, in the order in which they are asked."""
+        return self._sources
+
+    def preload(self, at: datetime) -> tuple[OfferOutcome, ...]:
+        """Take in what the sources have at hand, so that it is verified, and reported on, before it is needed.
+
+        Returns:
+            What became of each item; the operator should be told of those that were refused.
+        """
+        return tuple(self._store.offer(item, at) for source in self._sources for item in source.at_hand)
+
+    def collateral_for(
+        self,
+        *,
+        root: str,
+        fmspc: bytes,
+        pck_ca: PCKCAType,
+        peer: Collateral | None,
+        at: datetime,
+        tee: TEE = "SGX",
+    ) -> FoundCollateral:
+        """Find the collateral for a platform.
+
+        Args:
+            root: fingerprint of the trusted root in which the platform's PCK chain ends (SHA-256, lower-case hex).
+            fmspc: the platform's family, 6 bytes, from a PCK certificate that was verified.
+            pck_ca: which CA issued that certificate.
+            peer: what the peer itself brought along; untrusted.
+            at: the instant to find it for (aware).
+            tee: whose TCB info and QE identity.
+        """
+        keys = tuple(ItemKey(root, name) for name in _names(tee, fmspc, pck_ca))
+        late = self._fetch_missing(keys, at)
+        brought = {item.kind: item for item in split_collateral(peer)} if peer is not None else {}
+        chosen, notes = {}, []
+        for key in keys:
+            kind = key.name.kind
+            outcome = self._peers.offer(brought[kind], at, only=key) if kind in brought else None
+            item = self._choose(key, outcome, at)
+            if item is not None:
+                chosen[kind] = item.item
+            if item is None or not self._is_fresh(item, at):
+                notes.append(self._explain(key, item, outcome, at=at, late=key in late))
+        return FoundCollateral(collateral=join_collateral(chosen), notes=tuple(notes))
+
+    def held(self, at: datetime) -> tuple[HeldItem, ...]:
+        """Return everything held, those from the sources first, and whether it is valid at an instant (aware)."""
+        return tuple(
+            HeldItem(
+                kind=item.item.kind,
+                name=str(item.key.name),
+                source=item.item.source,
+                root=item.root,
+                issue_date=item.issue_date,
+                next_update=item.next_update,
+                expires_at=item.expires_at,
+                sequence=item.sequence,
+                in_time=item.is_in_time(at),
+            )
+            for item in (*self._store.items(), *self._peers.items())
+        )
+
+    def forget(self) -> None:
+        """Forget everything, so that the sources are asked anew; also what was known to be newest."""
+        for part in (self._store, self._peers, self._failures):
+            part.clear()
+
+    def _is_fresh(self, item: VerifiedItem | None, at: datetime) -> bool:
+        if item is None or not item.is_in_time(at):
+            return False
+        return self._max_age is None or at - item.issue_date <= self._max_age
+
+    def _fetch_missing(self, keys: tuple[ItemKey, ...], at: datetime) -> set[ItemKey]:
+        """Have what is missing fetched, all at once; return the keys for which time ran out."""
+        flights: dict[Future[None], ItemKey] = {}
+        late = set()
+        for key in keys:
+            if self._is_fresh(self._store.get(key), at) or not self._askable(key):
+                continue
+            flight = self._flights.start(key, partial(self._fetch, key, at))
+            if flight is None:
+                late.add(key)
+            else:
+                flights[flight] = key
+        done, pending = wait(flights, timeout=self._call_seconds)
+        for flight in done:
+            flight.result()  # raises where the fetching itself is at fault, which must not pass for a missing item
+        return late | {flights[flight] for flight in pending}
+
+    def _askable(self, key: ItemKey) -> list[tuple[int, CollateralSource]]:
+        return [entry for entry in enumerate(self._sources) if self._failures.may_ask(key, entry[0])]
+
+    def _fetch(self, key: ItemKey, at: datetime) -> None:
+        """Ask one source after the other until the item is there. Runs once per key at a time."""
+        deadline = Deadline.after(self._call_seconds, self._clock)
+        for index, source in self._askable(key):
+            if self._is_fresh(self._store.get(key), at):
+                return
+            try:
+                outcomes = [self._store.offer(item, at) for item in source.fetch(key.name, deadline)]
+            except VerdictdError as error:
+                self._failures.remember(key, index, str(error))
+                continue
+            if self._is_fresh(self._store.get(key), at):
+                self._failures.forget(key)
+            else:
+                self._failures.remember(key, index, _why_unusable(key, outcomes))
+
+    def _choose(self, key: ItemKey, outcome: OfferOutcome | None, at: datetime) -> VerifiedItem | None:
+        """Choose between what the sources gave and what peers brought (rules 2 to 4)."""
+        own = self._store.get(key)
+        if own is None:
+            return self._peers.get(key)
+        offered = None if outcome is None else outcome.offered
+        if self._is_fresh(own, at):
+            newer = offered is not None and offered.sequence > own.sequence and offered.is_in_time(at)
+            return offered if newer else own
+        known = self._peers.get(key)
+        return known if known is not None and known.replaces(own) else own
+
+    def _explain(
+        self, key: ItemKey, chosen: VerifiedItem | None, outcome: OfferOutcome | None, *, at: datetime, late: bool
+    ) -> str:
+        """Say why there is no item, or none in time."""
+        reasons = [f"{key.name}: {_describe(chosen, at)}"]
+        reasons += [f"{self._sources[index].name}: {why}" for index, why in self._failures.reasons(key).items()]
+        if not self._sources:
+            reasons.append("no source is configured (--collateral, --pccs-url or sgx_default_qcnl.conf)")
+        if late:
+            reasons.append(f"no source answered within {self._call_seconds:g} s")
+        if outcome is not None and outcome.status is OfferStatus.REFUSED:
+            reasons.append(f"the peer's own is refused: {outcome.reason}")
+        offered = None if outcome is None else outcome.offered
+        if offered is not None and chosen is not None and offered.sequence < chosen.sequence:
+            reasons.append(f"the peer's own is older than that ({describe_sequence(offered)})")
+        return "; ".join(reasons)
+
+
+def _describe(chosen: VerifiedItem | None, at: datetime) -> str:
+    if chosen is None:
+        return "none"
+    if chosen.is_in_time(at):
+        return f"the newest known, from {chosen.item.source}, was issued at {format_instant(chosen.issue_date)}"
+    return f"the newest known, from {chosen.item.source}, expired at {format_instant(chosen.expires_at)}"
+
+
+def _names(tee: TEE, fmspc: bytes, pck_ca: PCKCAType) -> tuple[ItemName, ...]:
+    return (
+        ItemName(ItemKind.TCB_INFO, tee=tee, fmspc=fmspc),
+        ItemName(ItemKind.QE_IDENTITY, tee=tee),
+        ItemName(ItemKind.PCK_CRL, pck_ca=pck_ca),
+        ItemName(ItemKind.ROOT_CA_CRL),
+    )
+
+
+def _why_unusable(key: ItemKey, outcomes: list[OfferOutcome]) -> str:
+    """Say why none of what a source gave is the item that was wanted, in time."""
+    for outcome in outcomes:
+        if outcome.offered is not None and outcome.offered.key == key:
+            return outcome.reason or f"what it has expired at {format_instant(outcome.offered.expires_at)}"
+    refused = [outcome for outcome in outcomes if outcome.status is OfferStatus.REFUSED]
+    if refused:
+        return f"what it has from {refused[0].item.source} is refused: {refused[0].reason}"
+    if len(outcomes) == 1 and outcomes[0].offered is not None:
+        other = outcomes[0].offered
+        return f"it gave the {other.key.name} under {other.root.label} instead"
+    return "it has none"
