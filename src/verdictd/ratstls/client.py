@@ -101,20 +101,17 @@ class ClientChannel:
         """Send all of it.
 
         Raises:
-            TransportError: the server refused this side, or is gone.
+            TransportError: the server refused this side, is gone, or does not take it in time.
         """
-        try:
-            if self._error is None:
-                self._endpoint.send(data)
-                self._flush()
-        except TransportError:
-            # The server's last words may be waiting to be read; they say more than that it is gone.
-            while not self._ended:
-                self._process_next()
-            if self._error is None:
-                raise
         if self._error is not None:
             raise self._error
+        self._endpoint.send(data)
+        try:
+            self._socket.sendall(self._endpoint.bytes_to_send())
+        except TimeoutError as error:
+            raise self._explain(error) from error
+        except OSError as error:
+            raise (self._hear_last_words() or self._explain(error)) from error
 
     def receive(self) -> bytes:
         """Return what came next, as it came in one TLS record; nothing where the server will send no more.
@@ -157,15 +154,22 @@ class ClientChannel:
         finally:
             self._socket.close()
 
+    def _hear_last_words(self) -> VerdictdError | None:
+        """Return what a server that is gone said before: an alert tells more than that it is gone."""
+        try:
+            while not self._ended:
+                self._process_next()
+        except TransportError:
+            return None
+        return self._error
+
     def _process_next(self, deadline: float | None = None) -> None:
         try:
             if deadline is not None:
                 self._socket.settimeout(max(deadline - time.monotonic(), _SHORTEST_WAIT_S))
             data = self._socket.recv(_READ_BYTES)
-        except TimeoutError as error:
-            raise TransportError(f"{self._where} did not answer within {self._timeout_s:g} seconds") from error
         except OSError as error:
-            raise self._gone(error) from error
+            raise self._explain(error) from error
         self._process(self._endpoint.receive(data) if data else self._endpoint.receive_eof())
 
     def _process(self, events: tuple[Event, ...]) -> None:
@@ -185,24 +189,16 @@ class ClientChannel:
                 case ChannelFailed(message=message, remedy=remedy):
                     self._end(TransportError(f"{self._where}: {message}", remedy=remedy))
         try:
-            self._flush()
-        except TransportError:
+            self._socket.sendall(self._endpoint.bytes_to_send())
+        except OSError as error:
             if self._error is None:  # why the channel ended is worth more than that the last words did not arrive
-                raise
+                raise self._explain(error) from error
 
     def _end(self, error: VerdictdError | None) -> None:
         self._ended, self._error = True, error
 
-    def _flush(self) -> None:
-        try:
-            self._socket.sendall(self._endpoint.bytes_to_send())
-        except TimeoutError as error:
-            raise TransportError(f"{self._where} took nothing for {self._timeout_s:g} seconds") from error
-        except OSError as error:
-            raise self._gone(error) from error
-
-    def _gone(self, error: OSError) -> TransportError:
-        return TransportError(
-            f"the connection to {self._where} was lost: {error.strerror or error}",
-            remedy=_SEE_THE_LOG,
-        )
+    def _explain(self, error: OSError) -> TransportError:
+        if isinstance(error, TimeoutError):
+            return TransportError(f"{self._where} did not answer within {self._timeout_s:g} seconds")
+        message = f"the connection to {self._where} was lost: {error.strerror or error}"
+        return TransportError(message, remedy=_SEE_THE_LOG)

@@ -240,7 +240,7 @@ def test_a_server_that_takes_nothing() -> None:
 
     with listening(serve) as port:
         channel = dial(port, timeout_s=1)
-        with pytest.raises(TransportError, match=r"took nothing for 1 seconds|did not answer within 1 seconds"):
+        with pytest.raises(TransportError, match="did not answer within 1 seconds"):
             channel.send(bytes(50_000_000))
         done.set()
         channel.close()

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import resource
 import socket
 import struct
 import threading
@@ -449,6 +450,25 @@ def test_who_goes_away_during_the_handshake_does_no_harm() -> None:
             channel = await served.connect()
             assert await asyncio.to_thread(ask, channel, b"still there") == b"still there"
             channel.close()
+
+    run(test)
+
+
+def test_without_a_free_file_descriptor_connections_wait(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with serving() as served:
+            waiting = socket.create_connection((served.host, served.port))
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            with socket.socket() as next_free:
+                lowest = next_free.fileno()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+            try:
+                await until(lambda: "cannot accept a connection" in caplog.text)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert served.server.connections == 0
+            await until(lambda: served.server.connections == 1)
+            waiting.close()
 
     run(test)
 
