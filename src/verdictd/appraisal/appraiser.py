@@ -125,7 +125,7 @@ class Appraiser:
         return AppraisalResult(tee=found, at=at, checks=(*own_checks, unjudged, *claims))
 
     def _appraise_sgx(self, quote: bytes, peer: Collateral | None, at: datetime) -> AppraisalResult:
-        platform = self._identify_platform(quote)
+        platform = identify_platform(quote, self.roots, self.memory)
         found = FoundCollateral(collateral=Collateral())
         if platform is not None:
             found = self.find_collateral(platform, peer, at)
@@ -139,16 +139,21 @@ class Appraiser:
         )
         return _explain_missing(result, found.notes)
 
-    def _identify_platform(self, evidence: bytes) -> Platform | None:
-        """Read the platform from a PCK chain that holds; nobody else can make a verifier ask its PCCS for anything."""
-        try:
-            quote = parse_quote(evidence)
-            if quote.certification_type != CertificationDataType.PCK_CHAIN:
-                return None
-            pck = verify_pck_chain(quote.certification_data, self.roots, self.memory)
-        except VerdictdError:
-            return None  # the appraisal finds the same fault, and reports it
-        return Platform(root=pck.chain.root.fingerprint, fmspc=pck.platform.fmspc, pck_ca=pck.ca_type)
+
+def identify_platform(evidence: bytes, roots: TrustRoots, memory: FactMemory) -> Platform | None:
+    """Read the platform of a quote from its PCK chain, if that chain holds.
+
+    Nobody but a genuine platform can make a verifier ask its PCCS for anything. ``None`` where there is no such chain:
+    the appraisal finds the same fault, and reports it.
+    """
+    try:
+        quote = parse_quote(evidence)
+        if quote.certification_type != CertificationDataType.PCK_CHAIN:
+            return None
+        pck = verify_pck_chain(quote.certification_data, roots, memory)
+    except VerdictdError:
+        return None
+    return Platform(root=pck.chain.root.fingerprint, fmspc=pck.platform.fmspc, pck_ca=pck.ca_type)
 
 
 def _explain_missing(result: AppraisalResult, notes: tuple[str, ...]) -> AppraisalResult:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from verdictd.appraisal.verifiers import VerifierName, parse_verifier_name
+from verdictd.cli.local_policy import add_policy_options
 from verdictd.cli.logs import LEVELS
 from verdictd.cli.options import add_acceptance_options, add_collateral_options, add_trust_options
 from verdictd.core.errors import ConfigError
@@ -70,8 +71,7 @@ def add_sample_options(parser: argparse.ArgumentParser, environment: Mapping[str
     own.add_argument("--sim-mrsigner", type=bytes.fromhex, metavar="HEX", help="with --simulate: the enclave's signer")
     own.add_argument("--sim-isv-prod-id", type=int, default=0, metavar="N")
     own.add_argument("--sim-isv-svn", type=int, default=0, metavar="N")
-    own.add_argument("--policy", metavar="FILE", help="Rego policy for the peer; without one, any enclave is accepted")
-    own.add_argument("--reference", metavar="FILE", help="reference values for the policy")
+    add_policy_options(parser)
     add_acceptance_options(parser)
     add_trust_options(parser)
     add_collateral_options(parser)

@@ -35,6 +35,7 @@ class JudgingSettings:
         appraiser: roots, acceptance and collateral.
         verifier: the verifier that was named; it is enforced.
         decide: the active policy with the active reference values.
+        still_holds: whether a decision was made under what is active now.
         shipped_reference_remedy: what to do where the active reference is the shipped, empty one; ``None`` where it is
             not, or where any enclave is allowed. Asked anew for each peer, as references change while peers come.
     """
@@ -42,6 +43,7 @@ class JudgingSettings:
     appraiser: Appraiser
     verifier: VerifierName
     decide: Decide
+    still_holds: Callable[[Decision], bool]
     shipped_reference_remedy: Callable[[], str | None]
 
 
@@ -100,6 +102,12 @@ class ConnectionJudge:
             reason=summarise(judgement.result),
             result=judgement.result,
         )
+
+    def still_holds(self) -> bool:
+        """Whether the judgement would be made under the same policy and reference values now."""
+        if self.judgement is None or self.judgement.decision is None:
+            return True
+        return self._settings.still_holds(self.judgement.decision)
 
 
 class Registrar:

@@ -1,0 +1,84 @@
+"""`verdict appraise FILE`: judge a quote or certificate without a daemon, and show every check."""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from typing import TextIO
+
+from verdictd.appraisal.policy_step import apply_policy, skip_policy
+from verdictd.appraisal.report import build_report, describe_result
+from verdictd.appraisal.verifiers import VerifierName
+from verdictd.cli.files import read_evidence
+from verdictd.cli.local_policy import LocalPolicy, add_policy_options, read_policy
+from verdictd.cli.options import (
+    add_acceptance_options,
+    add_collateral_options,
+    add_trust_options,
+    read_acceptance,
+    read_collateral_settings,
+    read_trust_roots,
+)
+from verdictd.core.result import AppraisalResult
+from verdictd.daemon.collateral_setup import AppraisalSetup
+from verdictd.policy.decision import Decision
+from verdictd.ratstls.certificate import looks_like_certificate
+
+_ACCEPTED, _REFUSED = 0, 1
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "appraise",
+        help="judge a quote or certificate, without a daemon",
+        description="Judge an SGX quote or a RATS-TLS certificate and list every check. Exit codes: 0 accepted, 1"
+        " refused, 2 usage or input error.",
+    )
+    parser.add_argument("file", metavar="FILE", help="a quote, or a RATS-TLS certificate in PEM or DER; - for stdin")
+    parser.add_argument(
+        "--at", type=_parse_instant, metavar="TIME", help="appraise for this instant, e.g. 2026-01-31T00:00:00Z"
+    )
+    parser.add_argument("--json", action="store_true", help="write JSON (docs/appraisal-result.schema.json)")
+    add_policy_options(parser)
+    add_acceptance_options(parser)
+    add_trust_options(parser)
+    add_collateral_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
+    """Run the subcommand."""
+    data = read_evidence(arguments.file)
+    policy = read_policy(arguments)
+    at = arguments.at or now
+    setup = AppraisalSetup(
+        roots=read_trust_roots(arguments),
+        acceptance=read_acceptance(arguments),
+        collateral=read_collateral_settings(arguments),
+    )
+    refused = [outcome for outcome in setup.service.preload(at) if outcome.reason]
+    if looks_like_certificate(data):
+        result = setup.appraiser.appraise_certificate(data, VerifierName.SGX_ECDSA, at)
+    else:
+        result = setup.appraiser.appraise_quote(data, at)
+    result, decision = _judge_by_policy(result, policy)
+    if arguments.json:
+        out.write(json.dumps(build_report(result, decision), indent=4) + "\n")
+    else:
+        out.writelines(f"collateral from {outcome.item.source} is not used: {outcome.reason}\n" for outcome in refused)
+        out.write(describe_result(result) + "\n")
+    return _ACCEPTED if result.allowed else _REFUSED
+
+
+def _judge_by_policy(result: AppraisalResult, policy: LocalPolicy | None) -> tuple[AppraisalResult, Decision | None]:
+    if policy is None:
+        return skip_policy(result, "no --policy is given: any enclave is accepted"), None
+    return apply_policy(result, policy.decide)
+
+
+def _parse_instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an instant like 2026-01-31T00:00:00Z") from error
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
