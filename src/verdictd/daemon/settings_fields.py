@@ -11,9 +11,9 @@ from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 from verdictd.appraisal.verifiers import parse_verifier_name
+from verdictd.collateral.pccs_urls import alibaba_pccs_url, names_pccs, parse_pccs_url
 from verdictd.core.errors import ConfigError
 from verdictd.daemon.settings import INTEL, AttesterName, CryptoName, LogFormat, LogLevel, TLSName
 from verdictd.daemon.settings_address import parse_address, parse_client_api_address
@@ -21,13 +21,12 @@ from verdictd.ratstls.evidence import CertificateFormat
 from verdictd.tees.dcap.acceptance import ANY_STATUS_BUT_REVOKED, TCBStatus
 
 Reader: TypeAlias = Callable[[object, Path], object]
-"""Takes a raw value and the directory that relative paths are relative to; raises `ConfigError`."""
+"""Takes a raw value and the directory that relative paths are relative to; raises a `VerdictdError`."""
 
 ANY = "any"
 """Instead of a list of TCB statuses: every one but Revoked, which has to be named."""
 
 _ADVISORY = re.compile(r"INTEL-[A-Z]{2,4}-[0-9]{5}")
-_REGION = re.compile(r"[a-z]{2}(-[a-z0-9]+)+")
 _ABSENT_INSTANCES = frozenset({"sgx_la", "tdx_ecdsa", "sev", "sev_snp", "csv"})
 _MAX_DAYS = 36500
 _MAX_HISTORY = 1_000_000
@@ -120,7 +119,11 @@ def _read_trust_roots(value: object, base: Path) -> tuple[str, ...]:
 
 def _read_source(value: object, base: Path) -> str:
     text = _text(value)
-    return parse_url(text) if "://" in text else str(base / text)
+    if names_pccs(text):
+        return _check_pccs(text)
+    if "://" in text:
+        raise ConfigError("expected a path or an http or https URL, found a URL of another kind")
+    return str(base / text)
 
 
 def _read_statuses(value: object, _: Path) -> frozenset[TCBStatus]:
@@ -154,27 +157,13 @@ def _read_advisories(value: object, _: Path) -> frozenset[str]:
     return advisories
 
 
-def parse_url(text: str) -> str:
-    """Check that a text is the URL of an HTTP server.
-
-    Raises:
-        ConfigError: another scheme, no host, or a password in it, which would end up in logs.
-    """
-    try:
-        parts = urlsplit(text)
-        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError as error:
-        raise ConfigError(f"{text!r} is no URL: {error}") from error
-    if not is_usable or any(character.isspace() for character in text):
-        raise ConfigError(f"{text!r} is no URL of an HTTP server", remedy="write https://host/path")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError(f"the URL of {parts.hostname} holds a user name or password, which is not supported")
+def _check_pccs(text: str) -> str:
+    parse_pccs_url(text)
     return text
 
 
-def _parse_region(text: str) -> str:
-    if not _REGION.fullmatch(text):
-        raise ConfigError(f"{text!r} is no region id of Alibaba Cloud", remedy="write it as in cn-hangzhou")
+def _check_region(text: str) -> str:
+    alibaba_pccs_url(text)
     return text
 
 
@@ -209,8 +198,8 @@ FIELDS: Mapping[str, Reader] = {
     "acceptance.min_evaluation_data_number": _number(0, _MAX_U32),
     "acceptance.max_collateral_age_days": _read_days,
     "collateral.source": _read_source,
-    "collateral.pccs_url": _read_by(parse_url),
-    "collateral.alibaba_region": _read_by(_parse_region),
+    "collateral.pccs_url": _read_by(_check_pccs),
+    "collateral.alibaba_region": _read_by(_check_region),
     "collateral.alibaba_vpc": _read_flag,
     "limits.max_connections": _number(1, _MAX_CONNECTIONS),
     "limits.handshake_threads": _number(1, _MAX_THREADS),

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from verdictd.core.errors import ConfigError, LimitExceededError
+from verdictd.core.errors import ConfigError, LimitExceededError, VerdictdError
 from verdictd.daemon.settings import CollateralSettings, Settings, check_collateral_settings, check_settings
 from verdictd.daemon.settings_fields import FIELDS, suggest
 from verdictd.ratstls.attested_connection import ServerLimits
@@ -58,7 +58,7 @@ def read_layer(raw: Mapping[str, object], *, name: Callable[[str], str], base: P
             raise ConfigError(f"{name(key)}: unknown setting{suggest(key, list(FIELDS))}")
         try:
             layer[key] = FIELDS[key](value, base)
-        except ConfigError as error:
+        except VerdictdError as error:
             raise ConfigError(f"{name(key)}: {error.message}", remedy=error.remedy) from error
     return layer
 
