@@ -24,6 +24,8 @@ from verdictd.simulator.platform import SimulatedPlatform
 
 _LOG: Final = logging.getLogger(__name__)
 _IDLE_SECONDS: Final = 30
+_MAX_BODY_BYTES: Final = 64 * 1024
+_LENGTH: Final = re.compile(r"[0-9]{1,9}")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
@@ -116,17 +118,30 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer one request."""
-        found = self.server.answer(self.path)
-        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
-            self.close_connection = True  # a body is not read, so what follows it could not be told from it
+        is_read = self._discard_body()
+        found = (
+            self.server.answer(self.path)
+            if is_read
+            else refuse(HTTPStatus.BAD_REQUEST, f"a GET request has no body, or one of at most {_MAX_BODY_BYTES} bytes")
+        )
         self.send_response(found.status)
         self.send_header("Content-Type", found.content_type)
         self.send_header("Content-Length", str(len(found.body)))
         self.send_header("Request-ID", self._request_id())
+        if not is_read:
+            self.send_header("Connection", "close")  # what follows could not be told from the body
         for name, value in found.headers:
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(found.body)
+
+    def _discard_body(self) -> bool:
+        """Read and forget a request's body, as some clients send one with GET; tell whether that was possible."""
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not _LENGTH.fullmatch(length) or int(length) > _MAX_BODY_BYTES:
+            return False
+        self.rfile.read(int(length))
+        return True
 
     def _request_id(self) -> str:
         """The client's own id, where it sent one that is fit to repeat, or a new one."""

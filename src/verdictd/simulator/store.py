@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
@@ -106,7 +107,7 @@ def _explained(what: str, remedy: str) -> Iterator[None]:
     except OSError as error:
         name = f" ({Path(error.filename).name})" if error.filename else ""
         raise ConfigError(f"{what}: {error.strerror or error}{name}", remedy=remedy) from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise ConfigError(f"{what}: its files cannot be read: {error}", remedy=remedy) from error
 
 
@@ -140,7 +141,8 @@ def _decode_files(read: Callable[[str], bytes]) -> PlatformState:
         created_at=datetime.fromisoformat(document["created_at"]),
         tcb_status=TCBStatus(document["tcb_status"]),
         revocations={
-            RevocationTarget(target): datetime.fromisoformat(since) for target, since in document["revocations"].items()
+            RevocationTarget(target): datetime.fromisoformat(since)
+            for target, since in dict(document["revocations"]).items()
         },
         **{name: int(document[name]) for name in _NUMBERS},
     )
