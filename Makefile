@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test lint typecheck layers bench proto lock clean help
+.PHONY: demo test lint bench lock clean help
 
 help:
 	@echo "make demo   run the scenario end to end on a simulated platform"
@@ -26,7 +26,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@touch $@
 
 demo: $(VENV)/.runtime
-	$(BIN)/python demo/run.py
+	$(BIN)/python demo/scenario.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -39,9 +39,6 @@ test: lint
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/run.py
-
-proto: $(VENV)/.dev
-	$(BIN)/python -m verdictd_tools.proto
 
 lock:
 	$(BIN)/python -m pip install -q pip-tools

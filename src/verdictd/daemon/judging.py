@@ -18,7 +18,7 @@ from verdictd.core.result import AppraisalResult
 from verdictd.daemon.records import AttestationHistory, AttestationRecord
 from verdictd.policy.decision import Decision
 from verdictd.ratstls.certificate import attestation_id
-from verdictd.ratstls.channel import ChannelFailed, PeerAccepted, PeerRefused, PeerVerdict
+from verdictd.ratstls.channel import PeerAccepted, PeerRefused, PeerVerdict
 from verdictd.ratstls.server import HandshakeOutcome
 
 _LOGGER = logging.getLogger(__name__)
@@ -140,15 +140,13 @@ class Registrar:
 
 
 def _describe(handshake: HandshakeOutcome) -> tuple[bool, str]:
-    match handshake.outcome:
-        case PeerAccepted(verdict=None, protocol=protocol):
-            return True, f"connected by {protocol}, not asked for evidence"
-        case PeerAccepted(verdict=PeerVerdict(reason=reason), protocol=protocol):
-            return True, f"{reason} ({protocol})"
-        case PeerRefused(verdict=verdict):
-            return False, verdict.reason
-        case ChannelFailed(message=message, remedy=remedy):
-            return False, f"{message}; {remedy}" if remedy else message
+    outcome = handshake.outcome
+    if isinstance(outcome, PeerAccepted):
+        reason = "connected, not asked for evidence" if outcome.verdict is None else outcome.verdict.reason
+        return True, f"{reason} ({outcome.protocol})"
+    if isinstance(outcome, PeerRefused):
+        return False, outcome.verdict.reason
+    return False, f"{outcome.message}; {outcome.remedy}" if outcome.remedy else outcome.message
 
 
 def _log(record: AttestationRecord) -> None:
