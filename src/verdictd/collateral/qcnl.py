@@ -139,6 +139,8 @@ def _parse_json_form(text: str, where: str) -> QCNLSettings:
             f"{where}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}",
             remedy="correct it there (Intel's own library would ignore the whole file without a word)",
         ) from error
+    except ValueError as error:  # Python refuses to convert thousands of digits
+        raise ConfigError(f"{where} holds a number that is too long", remedy="correct it") from error
     except RecursionError as error:
         raise ConfigError(f"{where} is nested too deeply", remedy="name the right file") from error
     reader = _Reader(settings, where)

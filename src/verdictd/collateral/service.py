@@ -17,9 +17,11 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
 
+from verdictd.collateral.attempts import Attempts
 from verdictd.collateral.deadline import Deadline, MonotonicClock
-from verdictd.collateral.failures import Failures
+from verdictd.collateral.held import HeldItem
 from verdictd.collateral.items import (
     TEE,
     ItemKey,
@@ -37,7 +39,10 @@ from verdictd.tees.dcap.collateral import Collateral
 from verdictd.tees.dcap.context import format_instant
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.pck import PCKCAType
-from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots
+from verdictd.tees.dcap.trust_roots import TrustRoots
+
+_FETCH_SHARE: Final = 0.9
+"""Of the time for a call, the part in which sources must answer, so that their reasons reach whoever waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,31 +56,6 @@ class FoundCollateral:
 
     collateral: Collateral
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldItem:
-    """An item that is held, for the operator to see.
-
-    Attributes:
-        kind, name: what it is about; `name` is for a person.
-        source: where it came from; ``peer`` where only a peer brought it.
-        root: the root that vouches for it.
-        issue_date, next_update: its own dates.
-        expires_at: the earliest of `next_update` and the expiry of its chain.
-        sequence: (evaluation data number or CRL number, issue date).
-        in_time: whether it is valid at the instant asked for.
-    """
-
-    kind: ItemKind
-    name: str
-    source: str
-    root: TrustRoot
-    issue_date: datetime
-    next_update: datetime
-    expires_at: datetime
-    sequence: tuple[int, datetime]
-    in_time: bool
 
 
 class CollateralService:
@@ -95,6 +75,7 @@ class CollateralService:
         sources: Sequence[CollateralSource],
         call_seconds: float = 10.0,
         retry_seconds: float = 5.0,
+        refresh_seconds: float = 3600.0,
         max_age: timedelta | None = None,
         clock: MonotonicClock = time.monotonic,
     ) -> None:
@@ -106,13 +87,15 @@ class CollateralService:
             sources: asked in this order; name files first.
             call_seconds: how long `collateral_for` may take.
             retry_seconds: how long a source is left alone after it had no usable item.
+            refresh_seconds: how long after the sources were last asked for an item they are asked whether there is a
+                newer one, in the background: Intel publishes revocations and TCB recoveries before items expire.
             max_age: items issued longer ago are asked for again, as if they had expired (`Acceptance` refuses them).
             clock: monotonic seconds, for deadlines only.
         """
         self._sources = tuple(sources)
         self._store = CollateralStore(roots, memory)
         self._peers = CollateralStore(roots, memory, max_items=512, max_bytes=16 * 1024 * 1024)
-        self._failures = Failures(seconds=retry_seconds, clock=clock)
+        self._attempts = Attempts(retry_seconds=retry_seconds, refresh_seconds=refresh_seconds, clock=clock)
         self._flights: SingleFlight[ItemKey] = SingleFlight()
         self._call_seconds = call_seconds
         self._max_age = max_age
@@ -167,24 +150,11 @@ class CollateralService:
 
     def held(self, at: datetime) -> tuple[HeldItem, ...]:
         """Return everything held, those from the sources first, and whether it is valid at an instant (aware)."""
-        return tuple(
-            HeldItem(
-                kind=item.item.kind,
-                name=str(item.key.name),
-                source=item.item.source,
-                root=item.root,
-                issue_date=item.issue_date,
-                next_update=item.next_update,
-                expires_at=item.expires_at,
-                sequence=item.sequence,
-                in_time=item.is_in_time(at),
-            )
-            for item in (*self._store.items(), *self._peers.items())
-        )
+        return tuple(HeldItem.of(item, at) for item in (*self._store.items(), *self._peers.items()))
 
     def forget(self) -> None:
         """Forget everything, so that the sources are asked anew; also what was known to be newest."""
-        for part in (self._store, self._peers, self._failures):
+        for part in (self._store, self._peers, self._attempts):
             part.clear()
 
     def _is_fresh(self, item: VerifiedItem | None, at: datetime) -> bool:
@@ -193,13 +163,19 @@ class CollateralService:
         return self._max_age is None or at - item.issue_date <= self._max_age
 
     def _fetch_missing(self, keys: tuple[ItemKey, ...], at: datetime) -> set[ItemKey]:
-        """Have what is missing fetched, all at once; return the keys for which time ran out."""
+        """Have what is missing fetched, all at once; return the keys for which time ran out.
+
+        What is held but due to be asked for again is fetched too, and not waited for.
+        """
         flights: dict[Future[None], ItemKey] = {}
         late = set()
         for key in keys:
-            if self._is_fresh(self._store.get(key), at) or not self._askable(key):
+            is_needed = not self._is_fresh(self._store.get(key), at)
+            if not (is_needed or self._attempts.is_due(key)) or not self._askable(key):
                 continue
             flight = self._flights.start(key, partial(self._fetch, key, at))
+            if not is_needed:
+                continue
             if flight is None:
                 late.add(key)
             else:
@@ -210,23 +186,30 @@ class CollateralService:
         return late | {flights[flight] for flight in pending}
 
     def _askable(self, key: ItemKey) -> list[tuple[int, CollateralSource]]:
-        return [entry for entry in enumerate(self._sources) if self._failures.may_ask(key, entry[0])]
+        return [entry for entry in enumerate(self._sources) if self._attempts.may_ask(key, entry[0])]
 
     def _fetch(self, key: ItemKey, at: datetime) -> None:
-        """Ask one source after the other until the item is there. Runs once per key at a time."""
-        deadline = Deadline.after(self._call_seconds, self._clock)
+        """Ask one source after the other until one has the item in time. Runs once per key at a time."""
+        if self._is_fresh(self._store.get(key), at) and not self._attempts.is_due(key):
+            return  # another flight has just found it
+        deadline = Deadline.after(self._call_seconds * _FETCH_SHARE, self._clock)
+        self._attempts.begin(key)
         for index, source in self._askable(key):
-            if self._is_fresh(self._store.get(key), at):
-                return
             try:
                 outcomes = [self._store.offer(item, at) for item in source.fetch(key.name, deadline)]
             except VerdictdError as error:
-                self._failures.remember(key, index, str(error))
+                self._attempts.failed(key, index, str(error))
                 continue
-            if self._is_fresh(self._store.get(key), at):
-                self._failures.forget(key)
-            else:
-                self._failures.remember(key, index, _why_unusable(key, outcomes))
+            if any(outcome.offered is not None and self._is_usable(outcome.offered, key, at) for outcome in outcomes):
+                self._attempts.succeeded(key)
+                return
+            self._attempts.failed(key, index, _why_unusable(key, outcomes))
+
+    def _is_usable(self, offered: VerifiedItem, key: ItemKey, at: datetime) -> bool:
+        """Whether a source gave what was asked for, in time, and not older than what is known."""
+        held = self._store.get(key)
+        is_newest = held is None or offered.sequence >= held.sequence
+        return offered.key == key and is_newest and self._is_fresh(offered, at)
 
     def _choose(self, key: ItemKey, outcome: OfferOutcome | None, at: datetime) -> VerifiedItem | None:
         """Choose between what the sources gave and what peers brought (rules 2 to 4)."""
@@ -245,7 +228,7 @@ class CollateralService:
     ) -> str:
         """Say why there is no item, or none in time."""
         reasons = [f"{key.name}: {_describe(chosen, at)}"]
-        reasons += [f"{self._sources[index].name}: {why}" for index, why in self._failures.reasons(key).items()]
+        reasons += [f"{self._sources[index].name}: {why}" for index, why in self._attempts.reasons(key).items()]
         if not self._sources:
             reasons.append("no source is configured (--collateral, --pccs-url or sgx_default_qcnl.conf)")
         if late:
