@@ -71,12 +71,13 @@ def verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemor
 
 
 def _verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemory) -> VerifiedChain:
-    entries = _parse_pem(pem, what)
+    entries = _parse_pem(pem, roots, what)
     brought = [entry for entry in entries if entry.issuer == entry.subject]
     path = _order([entry for entry in entries if entry.issuer != entry.subject], what)
     root = _find_root(path[-1], brought, roots, what)
     chain = (*path, root.named)
-    for depth, (child, issuer) in enumerate(pairwise(chain)):
+    _verify_link(path[0], chain[1], 0, what)
+    for depth, (child, issuer) in enumerate(pairwise(chain[1:]), start=1):  # CAs, which other chains have as well
         memory.recall(("link", child.der, issuer.der, depth), partial(_verify_link, child, issuer, depth, what))
     certificates = [entry.certificate for entry in chain]
     return VerifiedChain(
@@ -88,7 +89,7 @@ def _verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemo
     )
 
 
-def _parse_pem(pem: bytes, what: str) -> list[NamedCertificate]:
+def _parse_pem(pem: bytes, roots: TrustRoots, what: str) -> list[NamedCertificate]:
     if len(pem) > MAX_CHAIN_BYTES:
         raise LimitExceededError(f"{what} is {len(pem)} bytes long, the limit is {MAX_CHAIN_BYTES}")
     _, *blocks = pem.split(_PEM_BEGIN)
@@ -97,7 +98,8 @@ def _parse_pem(pem: bytes, what: str) -> list[NamedCertificate]:
     if len(blocks) > MAX_CHAIN_CERTIFICATES:
         raise LimitExceededError(f"{what} holds {len(blocks)} certificates, the limit is {MAX_CHAIN_CERTIFICATES}")
     try:
-        return [parse_certificate(der) for der in dict.fromkeys(_decode_pem_block(block) for block in blocks)]
+        ders = dict.fromkeys([_decode_pem_block(block) for block in blocks])
+        return [roots.by_der.get(der) or parse_certificate(der) for der in ders]
     except ValueError as error:
         raise MalformedError(f"{what} is not a sequence of PEM certificates: {error}") from error
 
@@ -187,12 +189,15 @@ def p256_key(entry: NamedCertificate, what: str) -> ec.EllipticCurvePublicKey:
 
 
 def _check_ca(issuer: NamedCertificate, depth: int, what: str) -> None:
-    try:
-        extensions = issuer.certificate.extensions
-        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
-        usage = extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound as error:
-        raise AuthenticityError(f"{what}: {issuer} does not say that it is a CA") from error
+    constraints, usage = None, None
+    for extension in issuer.certificate.extensions:
+        value = extension.value
+        if type(value) is x509.BasicConstraints:
+            constraints = value
+        elif type(value) is x509.KeyUsage:
+            usage = value
+    if constraints is None or usage is None:
+        raise AuthenticityError(f"{what}: {issuer} does not say that it is a CA")
     if not constraints.ca or not usage.key_cert_sign:
         raise AuthenticityError(f"{what}: {issuer} is no CA that may sign certificates")
     if constraints.path_length is not None and depth > constraints.path_length:

@@ -22,9 +22,10 @@ class JSONObject:
         self.where = where
 
     def _get(self, name: str) -> object:
-        if name not in self.members:
-            raise MalformedError(f"{self.where} has no member {name!r}")
-        return self.members[name]
+        try:
+            return self.members[name]
+        except KeyError:
+            raise MalformedError(f"{self.where} has no member {name!r}") from None
 
     def text(self, name: str) -> str:
         """A string."""

@@ -10,12 +10,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from verdictd.core.der import (
-    OBJECT_IDENTIFIER,
+    INTEGER,
     OCTET_STRING,
     SEQUENCE,
-    Element,
     parse_unsigned,
-    read_element,
     read_header,
     read_single,
 )
@@ -28,14 +26,16 @@ from verdictd.tees.dcap.x509_names import common_name
 PCKCAType = Literal["processor", "platform"]
 
 SGX_EXTENSION = x509.ObjectIdentifier("1.2.840.113741.1.13.1")
-_SGX_OID_DER = bytes.fromhex("2a864886f84d010d01")
-"""1.2.840.113741.1.13.1 as DER has it; the members of the extension append one or two bytes."""
+_MEMBER_NAME = bytes.fromhex("060a2a864886f84d010d01")
+_TCB_MEMBER_NAME = bytes.fromhex("060b2a864886f84d010d0102")
+_CONFIGURATION_MEMBER_NAME = bytes.fromhex("060b2a864886f84d010d0107")
+"""The DER of a member's OID, 1.2.840.113741.1.13.1.n, .2.n and .7.n, but for the n at its end."""
 _PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE_ID, _CONFIGURATION = (bytes([number]) for number in range(1, 8))
-_COMPONENTS = 16
-_PCESVN = 17
-_CPUSVN = 18
+_COMPONENTS = tuple(bytes([number]) for number in range(1, 17))
+_PCESVN, _CPUSVN = bytes([17]), bytes([18])
+_SVN_OF_DER = {bytes([INTEGER, 1, svn] if svn < 0x80 else [INTEGER, 2, 0, svn]): svn for svn in range(256)}
 _SGX_TYPES = {0: "standard", 1: "scalable", 2: "scalable with integrity"}
-_CONFIGURATION_FLAGS = {1: "dynamic_platform", 2: "cached_keys", 3: "smt_enabled"}
+_CONFIGURATION_FLAGS = {b"\1": "dynamic_platform", b"\2": "cached_keys", b"\3": "smt_enabled"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,6 @@ class VerifiedPCK:
     chain: VerifiedChain
     platform: PlatformIdentity
     key: ec.EllipticCurvePublicKey
-    raw_key: bytes
     ca_type: PCKCAType
 
 
@@ -106,12 +105,10 @@ def _verify_pck_chain(pem: bytes, roots: TrustRoots, memory: FactMemory) -> Veri
         raise MalformedError("the PCK certificate has no SGX extension") from error
     if not isinstance(extension.value, x509.UnrecognizedExtension):
         raise MalformedError("the PCK certificate's SGX extension cannot be read")
-    numbers = key.public_numbers()
     return VerifiedPCK(
         chain=chain,
         platform=parse_sgx_extension(extension.value.value),
         key=key,
-        raw_key=numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"),
         ca_type="platform" if issuer.endswith("Platform CA") else "processor",
     )
 
@@ -125,23 +122,20 @@ def parse_sgx_extension(der: bytes) -> PlatformIdentity:
     Raises:
         MalformedError: anything else, a member twice, or one that is required absent.
     """
-    members = _members(read_single(der), _SGX_OID_DER)
-    unknown = [key.hex() for key in members if not _PPID <= key <= _CONFIGURATION or len(key) != 1]
+    members = _members(der, _MEMBER_NAME)
+    unknown = [key.hex() for key in members if not _PPID <= key <= _CONFIGURATION]
     if unknown:
         raise MalformedError(f"the SGX extension has unknown members {unknown}")
-    tcb = _members(_required(members, _TCB), _SGX_OID_DER + _TCB)
+    tcb = _members(_required(members, _TCB), _TCB_MEMBER_NAME)
     instance = members.get(_INSTANCE_ID)
-    sgx_type = parse_unsigned(_required(members, _SGX_TYPE), "SGX type", 255)
+    sgx_type = _unsigned(_required(members, _SGX_TYPE), 255, "SGX type")
     if sgx_type not in _SGX_TYPES:
         raise MalformedError(f"the SGX type is {sgx_type}, known are 0, 1 and 2")
     return PlatformIdentity(
         ppid=_octets(_required(members, _PPID), 16, "PPID"),
-        cpu_svn=_octets(_required(tcb, bytes([_CPUSVN])), 16, "CPUSVN"),
-        components=bytes(
-            parse_unsigned(_required(tcb, bytes([number])), f"TCB component {number}", 255)
-            for number in range(1, _COMPONENTS + 1)
-        ),
-        pce_svn=parse_unsigned(_required(tcb, bytes([_PCESVN])), "PCESVN", 0xFFFF),
+        cpu_svn=_octets(_required(tcb, _CPUSVN), 16, "CPUSVN"),
+        components=_components(tcb),
+        pce_svn=_unsigned(_required(tcb, _PCESVN), 0xFFFF, "PCESVN"),
         pce_id=_octets(_required(members, _PCEID), 2, "PCEID"),
         fmspc=_octets(_required(members, _FMSPC), 6, "FMSPC"),
         sgx_type=_SGX_TYPES[sgx_type],
@@ -150,44 +144,60 @@ def parse_sgx_extension(der: bytes) -> PlatformIdentity:
     )
 
 
-def _members(sequence: Element, prefix: bytes) -> dict[bytes, Element]:
-    """Read SEQUENCE OF SEQUENCE { OID prefix.n, value } into {bytes of n: value}."""
-    data, offset, end = sequence.data, sequence.expect(SEQUENCE, "the SGX extension").value_start, sequence.end
-    members: dict[bytes, Element] = {}
+def _members(der: bytes, name: bytes) -> dict[bytes, bytes]:
+    """Read SEQUENCE OF SEQUENCE { OID, value } into {last byte of the OID: DER of the value}.
+
+    Args:
+        der: the whole sequence.
+        name: the DER of each OID but its last byte.
+    """
+    offset, end = read_single(der).expect(SEQUENCE, "the SGX extension").value_start, len(der)
+    members: dict[bytes, bytes] = {}
     while offset < end:
-        entry_tag, entry_start, entry_end = read_header(data, offset, end)
-        name_tag, name_start, name_end = read_header(data, entry_start, entry_end)
-        value = read_element(data, name_end, entry_end)
-        if entry_tag != SEQUENCE or name_tag != OBJECT_IDENTIFIER or value.end != entry_end:
+        tag, entry_start, entry_end = read_header(der, offset, end)
+        value_start = entry_start + len(name) + 1
+        key = der[value_start - 1 : value_start]
+        if tag != SEQUENCE or read_header(der, value_start, entry_end)[2] != entry_end:
             raise MalformedError("an SGX extension member is not a sequence of name and value")
-        oid = data[name_start:name_end]
-        key = oid.removeprefix(prefix)
-        if not oid.startswith(prefix) or key in members:
-            raise MalformedError(f"the SGX extension has a foreign or repeated member {oid.hex()}")
-        members[key] = value
+        if not der.startswith(name, entry_start) or key in members:
+            raise MalformedError(
+                f"the SGX extension has a foreign or repeated member {der[entry_start:value_start].hex()}"
+            )
+        members[key] = der[value_start:entry_end]
         offset = entry_end
     return members
 
 
-def _required(members: dict[bytes, Element], key: bytes) -> Element:
+def _required(members: dict[bytes, bytes], key: bytes) -> bytes:
     if key not in members:
         raise MalformedError(f"the SGX extension lacks member {key.hex()}")
     return members[key]
 
 
-def _octets(element: Element, size: int, what: str) -> bytes:
-    value = element.expect(OCTET_STRING, what).value
+def _components(tcb: dict[bytes, bytes]) -> bytes:
+    try:  # most of the extension: in DER there is one way to write each SVN
+        return bytes([_SVN_OF_DER[tcb[key]] for key in _COMPONENTS])
+    except KeyError:  # one is absent or no SVN: say which
+        return bytes(_unsigned(_required(tcb, key), 255, f"TCB component {key[0]}") for key in _COMPONENTS)
+
+
+def _unsigned(der: bytes, maximum: int, what: str) -> int:
+    return parse_unsigned(read_single(der), what, maximum)
+
+
+def _octets(der: bytes, size: int, what: str) -> bytes:
+    value = read_single(der).expect(OCTET_STRING, what).value
     if len(value) != size:
         raise MalformedError(f"{what} is {len(value)} bytes long, expected {size}")
     return value
 
 
-def _configuration(element: Element | None) -> tuple[str, ...]:
-    if element is None:
+def _configuration(der: bytes | None) -> tuple[str, ...]:
+    if der is None:
         return ()
-    flags = _members(element, _SGX_OID_DER + _CONFIGURATION)
+    flags = _members(der, _CONFIGURATION_MEMBER_NAME)
     return tuple(
         name
-        for number, name in _CONFIGURATION_FLAGS.items()
-        if (flag := flags.get(bytes([number]))) is not None and flag.value not in {b"", b"\0"}
+        for key, name in _CONFIGURATION_FLAGS.items()
+        if (flag := flags.get(key)) is not None and read_single(flag).value not in {b"", b"\0"}
     )

@@ -18,7 +18,7 @@ def check_qe_report(quote: Quote, pck: VerifiedPCK | None, context: AppraisalCon
     if pck is None:
         context.skip("the PCK chain does not hold", "qe.report_signature")
     else:
-        key = ("qe report", quote.qe_report_bytes, quote.qe_report_signature, pck.raw_key)
+        key = ("qe report", quote.qe_report_bytes, quote.qe_report_signature, pck.chain.leaf.der)
         if context.attempt(
             "qe.report_signature", lambda: context.memory.recall(key, lambda: _verify_qe_report(quote, pck))
         ):

@@ -79,7 +79,8 @@ def parse_tcb_info(body: bytes) -> TCBInfo:
     if tee_id not in {"SGX", "TDX"}:
         raise UnsupportedError(f"TCB info has the id {tee_id!r:.20}, known are SGX and TDX")
     parse_components = _components_v3 if version == 3 else _components_v2
-    levels = tuple(_parse_level(level, parse_components) for level in document.objects("tcbLevels"))
+    entries = document.objects("tcbLevels")
+    levels = tuple([_parse_level(entry, parse_components) for entry in entries])
     if not levels:
         raise MalformedError("TCB info has no TCB level")
     return TCBInfo(
@@ -91,7 +92,7 @@ def parse_tcb_info(body: bytes) -> TCBInfo:
         pce_id=document.octets("pceId", 2),
         evaluation_data_number=document.integer("tcbEvaluationDataNumber", 2**32 - 1),
         levels=levels,
-        component_names=_component_names(document.objects("tcbLevels")[0].object("tcb")),
+        component_names=_component_names_v3(entries[0].object("tcb")) if version == 3 else ("",) * COMPONENTS,
     )
 
 
@@ -129,8 +130,8 @@ def _components_v2(tcb: JSONObject) -> bytes:
     return bytes(tcb.integer(f"sgxtcbcomp{number:02}svn", 255) for number in range(1, COMPONENTS + 1))
 
 
-def _component_names(tcb: JSONObject) -> tuple[str, ...]:
-    if "sgxtcbcomponents" not in tcb.members:
-        return ("",) * COMPONENTS
-    entries = tcb.objects("sgxtcbcomponents")
-    return tuple(entry.text("type") if "type" in entry.members else "" for entry in entries)
+def _component_names_v3(tcb: JSONObject) -> tuple[str, ...]:
+    names = tuple([entry.get("type", "") for entry in tcb.list("sgxtcbcomponents")])
+    if {*map(type, names)} != {str}:
+        raise MalformedError(f"{tcb.where} has an SGX TCB component whose type is not text")
+    return names

@@ -1,5 +1,6 @@
 """The roots a verifier trusts: Intel's, pinned here, unless the operator names others."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -44,9 +45,12 @@ class TrustRoots:
     roots: tuple[TrustRoot, ...]
     key: str = field(init=False)
     """Tells one set of roots from another: facts that were established under a set are remembered under its key."""
+    by_der: Mapping[bytes, NamedCertificate] = field(init=False, repr=False, compare=False)
+    """The roots' certificates by their DER, for the chains that bring their root along."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", ",".join(root.fingerprint for root in self.roots))
+        object.__setattr__(self, "by_der", {root.named.der: root.named for root in self.roots})
         if not self.roots:
             raise ConfigError("no trust root is given", remedy="name at least one with --trust-root, or leave it out")
 

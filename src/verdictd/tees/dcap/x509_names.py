@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cryptography import x509
 
-from verdictd.core.der import INTEGER, OBJECT_IDENTIFIER, read_header, read_single
+from verdictd.core.der import INTEGER, OBJECT_IDENTIFIER, read_header
 from verdictd.core.errors import MalformedError
 
 _COMMON_NAME = bytes.fromhex("550403")
@@ -87,13 +87,22 @@ def common_name(name: bytes) -> str:
     Raises:
         MalformedError: not the DER of a name.
     """
-    found: list[str] = []
-    for relative in read_single(name).children():
-        for attribute in relative.children():
-            parts = attribute.children()
-            if len(parts) == 2 and parts[0].tag == OBJECT_IDENTIFIER and parts[0].value == _COMMON_NAME:
-                found.append(parts[1].value.decode("utf-8", errors="replace"))
-    return found[0] if len(found) == 1 else ""
+    found: list[bytes] = []
+    _, relative, end = read_header(name, 0, len(name))
+    if end != len(name):
+        raise MalformedError(f"{len(name) - end} bytes follow the name")
+    while relative < end:
+        _, attribute, relative = read_header(name, relative, end)
+        while attribute < relative:
+            _, kind, attribute_end = read_header(name, attribute, relative)
+            tag, kind_start, kind_end = read_header(name, kind, attribute_end)
+            _, value_start, value_end = read_header(name, kind_end, attribute_end)
+            if value_end != attribute_end:
+                raise MalformedError("an attribute of the name is not a type and a value")
+            if tag == OBJECT_IDENTIFIER and name[kind_start:kind_end] == _COMMON_NAME:
+                found.append(name[value_start:value_end])
+            attribute = attribute_end
+    return found[0].decode("utf-8", errors="replace") if len(found) == 1 else ""
 
 
 def describe_name(name: bytes) -> str:
