@@ -244,6 +244,15 @@ def test_the_claims_buffer_counts_as_received_not_as_it_could_be_written() -> No
     assert judge_binding(("2.23.133.5.4.9", False, mixed)) == {"report_data"}
 
 
+def test_of_a_padded_claims_buffer_the_padding_is_bound_too() -> None:
+    digest = hashlib.sha256(spki_of(EC_KEY)).digest()
+    padded = cbor2.dumps({"pubkey-hash": cbor2.dumps([1, digest])}).ljust(64, b"\xa5")
+    assert judge_binding(claimed(1, digest, padded)) == set()
+    _, _, value = claimed(1, digest, padded)
+    other_padding = value[:-1] + b"\xa6"
+    assert judge_binding(("2.23.133.5.4.9", False, other_padding)) == {"report_data"}
+
+
 @pytest.mark.parametrize("make", [interoperable, legacy])
 def test_any_flipped_bit_of_the_report_data_is_refused(make: object) -> None:
     assert callable(make)

@@ -1,6 +1,8 @@
+from contextlib import suppress
+
 import cbor2
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from verdictd.core.errors import LimitExceededError, MalformedError
@@ -51,15 +53,35 @@ def test_no_tag_is_given_a_meaning(tag: int) -> None:
 
 @given(st.binary(max_size=80))
 def test_any_bytes_give_a_value_or_our_error(data: bytes) -> None:
-    try:
+    with suppress(MalformedError):
         parse(data)
-    except MalformedError:
-        return
-    for cut in range(len(data)):
+
+
+@given(st.binary(max_size=300), st.binary(min_size=1, max_size=600))
+@example(b"", bytes(31))
+@example(b"x" * 29, b"\xff")
+@example(b"x" * 30, bytes(32))
+@example(b"x" * 31, bytes(31))
+@example(b"x" * 31, bytes(32))
+@example(b"x" * 254, bytes(256))
+def test_after_the_item_only_the_rest_of_the_buffer_that_libcbor_grew_is_passed_over(item: bytes, rest: bytes) -> None:
+    written = encode_cbor(item)
+    assert parse(written) == item
+    buffer = 32
+    while buffer < len(written):
+        buffer *= 2
+    if len(written + rest) == buffer:
+        assert parse(written + rest) == item
+    else:
+        with pytest.raises(MalformedError, match=f"has {len(rest)} bytes after its CBOR item"):
+            parse(written + rest)
+    assert parse(written.ljust(buffer, b"\xff")) == item
+    for wrong_size in (buffer + 1, 2 * buffer):
+        with pytest.raises(MalformedError, match="after its CBOR item"):
+            parse(written.ljust(wrong_size, b"\x00"))
+    for cut in range(0, len(written), 7):
         with pytest.raises(MalformedError):
-            parse(data[:cut])
-    with pytest.raises(MalformedError):
-        parse(data + b"\x00")
+            parse(written[:cut])
 
 
 @given(st.dictionaries(st.text(max_size=8), st.binary(max_size=300), max_size=5))

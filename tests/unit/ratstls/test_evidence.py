@@ -182,6 +182,24 @@ def test_refuses_a_claim_that_is_there_twice() -> None:
         parse_claims_buffer(b"\xa2" + 2 * encode_claims_buffer(DIGEST, {})[1:])
 
 
+def as_libcbor_leaves_it(item: bytes) -> bytes:
+    return item.ljust(max(32, 1 << (len(item) - 1).bit_length()), b"\xa5")
+
+
+def test_buffers_as_rats_tls_writes_them_since_april_2023() -> None:
+    entry = as_libcbor_leaves_it(cbor2.dumps([1, DIGEST]))
+    claims = as_libcbor_leaves_it(cbor2.dumps({"pubkey-hash": entry, "key_0": b"value_0\x00"}))
+    value = as_libcbor_leaves_it(encode_evidence_extension(quote(), claims))
+    assert (len(entry), len(claims), len(value)) == (64, 128, 1024)
+    found = parse_evidence_extension(value)
+    assert found.claims_buffer == claims
+    assert found.claims is not None
+    assert (found.claims.public_key_hash, dict(found.claims.custom)) == (DIGEST, {"key_0": b"value_0\x00"})
+    for damaged in (value + b"\xa5", value[:-1]):
+        with pytest.raises(MalformedError, match="after its CBOR item"):
+            parse_evidence_extension(damaged)
+
+
 @pytest.mark.parametrize("name", ["", "a" * 65, "a b", "a\n", "ä", "../x", "a\x00", "pubkey-hash", "nonce"])
 def test_refuses_names_that_are_not_identifiers(name: str) -> None:
     with pytest.raises(MalformedError, match="may not be named so"):
