@@ -112,8 +112,6 @@ class _Server(ThreadingMixIn, TCPServer):  # not HTTPServer, which looks up the 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
-    server_version = "tee-sim"
-    sys_version = ""
     timeout: ClassVar[float] = _IDLE_SECONDS
 
     def do_GET(self) -> None:
@@ -148,6 +146,15 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Request-ID", "")
         return asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(16)
 
+    def version_string(self) -> str:
+        """What the Server header says."""
+        return "tee-sim"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - the base class's form
+        """Log what was asked and with which status it was answered."""
+        fields = {"peer": self.client_address[0], "request": self.requestline, "status": int(code)}
+        _LOG.info("collateral request", extra=fields)
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Log a request; the base class would write to standard error."""
-        _LOG.info("collateral request", extra={"peer": self.client_address[0], "request": format % args})
+        """Log what went wrong with a connection; the base class would write to standard error."""
+        _LOG.info("collateral connection", extra={"peer": self.client_address[0], "reason": format % args})

@@ -3,6 +3,7 @@ import http.client
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import dcap_qvl
@@ -78,6 +79,27 @@ def test_answer_is_framed_for_a_connection_that_stays_open(server: CollateralSer
         assert response.getheader("Content-Length") == str(len(bodies[-1]))
     connection.close()
     assert all(body.startswith(b'{"tcbInfo":{') for body in bodies)
+
+
+def test_each_request_is_logged_with_its_status(server: CollateralServer, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="verdictd.simulator.server"):
+        assert _get(server, TCB_PATH).getheader("Server") == "tee-sim"
+        _get(server, "/nothing")
+    logged = [(record.request, record.status) for record in caplog.records]  # type: ignore[attr-defined]
+    assert logged == [(f"GET {TCB_PATH} HTTP/1.1", 200), ("GET /nothing HTTP/1.1", 404)]
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01 what a TLS client sends\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"x" * 65537]
+)
+def test_what_is_no_request_is_answered_and_logged(
+    server: CollateralServer, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    with caplog.at_level("INFO", logger="verdictd.simulator.server"), closing(_connect(server)) as connection:
+        connection.connect()
+        connection.sock.sendall(sent)
+        assert connection.sock.recv(4096).startswith((b"HTTP/1.1 4", b"HTTP/1.1 505", b"<!DOCTYPE HTML>"))
+    assert any(getattr(record, "reason", "").startswith("code ") for record in caplog.records)
 
 
 def test_request_id_is_echoed_or_made(server: CollateralServer) -> None:
