@@ -22,8 +22,6 @@ from verdictd.core.errors import CollateralUnavailableError, ConfigError, LimitE
 
 _MAX_REDIRECTS: Final = 3
 _MAX_ERROR_BODY_BYTES: Final = 4096
-_MAX_CONNECTIONS: Final = 16
-_IDLE_SECONDS: Final = 30.0
 _LONGEST_REST_SECONDS: Final = 300.0
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -76,32 +74,14 @@ class BoundedHTTPClient:
         clock: MonotonicClock = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._backend = DeadlineBackend()
-        self._pool = self._open_pool(tls, proxy)
+        self._tls = tls
+        self._proxy = proxy
         self._retries = retries
         self._rest_seconds = rest_seconds
         self._clock = clock
         self._sleep = sleep
         self._resting: dict[str, tuple[float, str]] = {}
         self._lock = Lock()
-
-    def _open_pool(self, tls: ssl.SSLContext, proxy: str | None) -> httpcore.ConnectionPool:
-        if proxy is None:
-            return httpcore.ConnectionPool(
-                ssl_context=tls,
-                max_connections=_MAX_CONNECTIONS,
-                keepalive_expiry=_IDLE_SECONDS,
-                network_backend=self._backend,
-            )
-        parts = urlsplit(proxy)
-        return httpcore.HTTPProxy(
-            proxy,
-            proxy_auth=None if parts.username is None else (unquote(parts.username), unquote(parts.password or "")),
-            ssl_context=tls,
-            max_connections=_MAX_CONNECTIONS,
-            keepalive_expiry=_IDLE_SECONDS,
-            network_backend=self._backend,
-        )
 
     def get(self, url: str, *, max_bytes: int, deadline: Deadline) -> HTTPAnswer:
         """Fetch a URL.
@@ -155,23 +135,18 @@ class BoundedHTTPClient:
             answer = self._get_once(current, max_bytes, deadline)
             if answer.status not in _REDIRECTS:
                 return answer
-            target = urljoin(current, answer.headers.get("location", ""))
-            if _origin(target) != _origin(url):
+            current = _redirection(current, answer.headers.get("location", ""))
+            if _origin(current) != _origin(url):
                 raise CollateralUnavailableError(
-                    f"{url} redirects to another server, {_origin(target) or 'of no usable address'}",
+                    f"{url} redirects to another server, {_origin(current) or 'with no usable address'}",
                     remedy="if that server is the right one, name it instead",
                 )
-            current = target
         raise CollateralUnavailableError(f"{url} redirects more than {_MAX_REDIRECTS} times")
 
     def _get_once(self, url: str, max_bytes: int, deadline: Deadline) -> HTTPAnswer:
         headers = (("User-Agent", f"verdictd/{__version__}"), ("Accept-Encoding", "identity"))
-        timeouts = {"pool": deadline.remaining}
         try:
-            with (
-                self._backend.until(deadline),
-                self._pool.stream("GET", url, headers=headers, extensions={"timeout": timeouts}) as response,
-            ):
+            with self._connect(deadline) as connection, connection.stream("GET", url, headers=headers) as response:
                 return _read_answer(url, response, max_bytes)
         except httpcore.TimeoutException as error:
             raise CollateralUnavailableError(f"{url} did not answer in time") from error
@@ -180,9 +155,14 @@ class BoundedHTTPClient:
         except (httpcore.NetworkError, httpcore.ProxyError) as error:
             raise CollateralUnavailableError(f"{url} cannot be reached: {error}", remedy=_remedy(error)) from error
 
-    def close(self) -> None:
-        """Close the connections. The client must not be used afterwards."""
-        self._pool.close()
+    def _connect(self, deadline: Deadline) -> httpcore.ConnectionPool:
+        """Return a pool for a single request: items are fetched once in weeks, and a pool shared by threads races."""
+        backend = DeadlineBackend(deadline)
+        if self._proxy is None:
+            return httpcore.ConnectionPool(ssl_context=self._tls, network_backend=backend)
+        parts = urlsplit(self._proxy)
+        credentials = None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
+        return httpcore.HTTPProxy(self._proxy, credentials, ssl_context=self._tls, network_backend=backend)
 
 
 def tls_context(*, verify: bool, ca_file: str | None = None) -> ssl.SSLContext:
@@ -228,6 +208,14 @@ def _retry_after(answer: HTTPAnswer) -> float | None:
     if answer.status not in _TRANSIENT or not (text.isascii() and text.isdigit()):
         return None
     return min(float(text[:9]), _LONGEST_REST_SECONDS)
+
+
+def _redirection(url: str, location: str) -> str:
+    """Return where a redirect leads; empty where that is no URL."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
 
 
 def _origin(url: str) -> str:

@@ -119,10 +119,6 @@ class PCCSClient:
     def _source(self, answer: HTTPAnswer) -> str:
         return f"{'Intel PCS' if self._address.is_intel else 'PCCS'} {answer.url}"
 
-    def close(self) -> None:
-        """Close the connections. The client must not be used afterwards."""
-        self._http.close()
-
 
 def _require_success(answer: HTTPAnswer) -> HTTPAnswer:
     if answer.status == HTTPStatus.OK:
