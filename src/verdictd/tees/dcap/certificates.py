@@ -11,7 +11,7 @@ from functools import partial
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import SignatureAlgorithmOID
 
@@ -20,7 +20,7 @@ from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES
 from verdictd.tees.dcap.ecdsa import ECDSA_SHA256
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots
-from verdictd.tees.dcap.x509_names import NamedCertificate, describe_name, parse_certificate
+from verdictd.tees.dcap.x509_names import LIBRARY_ERRORS, NamedCertificate, describe_name, parse_certificate
 
 _PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
 _PEM_END = b"-----END CERTIFICATE-----"
@@ -168,7 +168,7 @@ def _verify_link(child: NamedCertificate, issuer: NamedCertificate, depth: int, 
         _check_critical_extensions(child, what)
     except InvalidSignature as error:
         raise AuthenticityError(f"{what}: the signature of {child} does not verify under its issuer's key") from error
-    except (ValueError, TypeError, x509.DuplicateExtension) as error:
+    except LIBRARY_ERRORS as error:
         raise AuthenticityError(f"{what}: {child} cannot be checked against its issuer: {error}") from error
     return True
 
@@ -181,7 +181,7 @@ def p256_key(entry: NamedCertificate, what: str) -> ec.EllipticCurvePublicKey:
     """
     try:
         key = entry.certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except LIBRARY_ERRORS as error:
         raise AuthenticityError(f"{what}: the key of {entry} cannot be read: {error}") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
         raise AuthenticityError(f"{what}: {entry} has no P-256 key")

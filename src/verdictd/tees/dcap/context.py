@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
-from verdictd.core.checks import CheckLog
+from verdictd.core.checks import Check, CheckLog
 from verdictd.core.errors import VerdictdError
 from verdictd.tees.dcap.acceptance import Acceptance
 from verdictd.tees.dcap.memory import FactMemory
@@ -62,6 +62,17 @@ class AppraisalContext:
             self.failed(name, error.message, error.remedy)
             return None
 
+    def finish(self) -> tuple[Check, ...]:
+        """Return the checks, having seen that every one there is was logged, once, in order.
+
+        Raises:
+            RuntimeError: one was left out: a fault in the program, which must not let anything pass.
+        """
+        checks = self.log.finish()
+        if [check.name for check in checks] != list(self.requirements):
+            raise RuntimeError("an appraisal did not make exactly the checks that there are")
+        return checks
+
     def require_in_time(self, name: str, not_before: datetime, not_after: datetime, remedy: str) -> None:
         """Record whether the instant lies in [`not_before`, `not_after`), both aware.
 
@@ -80,4 +91,4 @@ class AppraisalContext:
 
 def format_instant(instant: datetime) -> str:
     """Write an instant in UTC as 2026-01-31T00:00:00Z."""
-    return f"{instant.isoformat()[:19]}Z"
+    return f"{instant.date().isoformat()}T{instant.time().isoformat('seconds')}Z"

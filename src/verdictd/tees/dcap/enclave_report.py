@@ -1,7 +1,7 @@
 """The SGX report body: what the CPU measured of an enclave, inside a quote (the workload's, and the QE's own)."""
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from verdictd.core.errors import MalformedError
 
@@ -9,11 +9,11 @@ ENCLAVE_REPORT_BYTES = 384
 ATTRIBUTE_DEBUG = 0x02
 """Bit of ATTRIBUTES.FLAGS: the enclave's memory can be read and written from outside."""
 
-_LAYOUT = struct.Struct("<16s4s12s16s16s32s32s32s32s64sHHH42s16s64s")
+_LAYOUT = struct.Struct("<16s4s12x16s16s32s32x32s32x64sHHH42x16s64s")
+"""The fields of `EnclaveReport` in their order; x is reserved."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnclaveReport:
+class EnclaveReport(NamedTuple):
     """A parsed report body. Byte strings are as in the report; integers are unsigned.
 
     Trust: unauthenticated until the signature over the report was verified.
@@ -52,19 +52,4 @@ def parse_enclave_report(data: bytes) -> EnclaveReport:
     """
     if len(data) != ENCLAVE_REPORT_BYTES:
         raise MalformedError(f"an SGX report body is {ENCLAVE_REPORT_BYTES} bytes long, this one is {len(data)}")
-    (cpu_svn, misc_select, _, isv_ext_prod_id, attributes, mr_enclave, _, mr_signer, _, config_id, isv_prod_id, isv_svn,
-     config_svn, _, isv_family_id, report_data) = _LAYOUT.unpack(data)  # fmt: skip
-    return EnclaveReport(
-        cpu_svn=cpu_svn,
-        misc_select=misc_select,
-        isv_ext_prod_id=isv_ext_prod_id,
-        attributes=attributes,
-        mr_enclave=mr_enclave,
-        mr_signer=mr_signer,
-        config_id=config_id,
-        isv_prod_id=isv_prod_id,
-        isv_svn=isv_svn,
-        config_svn=config_svn,
-        isv_family_id=isv_family_id,
-        report_data=report_data,
-    )
+    return EnclaveReport._make(_LAYOUT.unpack(data))

@@ -42,7 +42,8 @@ class FactMemory:
                 return cast("T", fact)
         computed = compute()
         with self._lock:
-            if self._facts.setdefault(key, computed) is computed:
+            if key not in self._facts:  # another thread may have come to the same fact meanwhile
+                self._facts[key] = computed
                 self._bytes += _size(key)
                 while len(self._facts) > self._max_facts or self._bytes > self._max_bytes:
                     forgotten, _ = self._facts.popitem(last=False)

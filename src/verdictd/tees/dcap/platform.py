@@ -63,7 +63,7 @@ def appraise_platform(
     qe_identity = check_qe_identity(collateral, pck, root_crl, context, qe_id=qe_id)
     check_qe_report(quote, pck, context)
     qe_level = check_qe(quote, qe_identity, context)
-    check_quote_signature(quote, context)
+    check_quote_signature(quote, pck, context)
     level, status = check_tcb(pck, tcb_info, qe_level, context)
     advisory_ids = tuple(sorted({advisory for found in (level, qe_level) if found for advisory in found.advisory_ids}))
     check_advisories(level, qe_level, advisory_ids, context)

@@ -5,8 +5,8 @@ attestation key to the platform: the QE's report, the PCK key's signature over i
 """
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from verdictd.core.errors import LimitExceededError, MalformedError, UnsupportedError
 from verdictd.core.limits import MAX_QUOTE_BYTES
@@ -20,8 +20,6 @@ ATTESTATION_KEY_ECDSA_P256 = 2
 BODY_TYPE_SGX = 1
 
 _HEADER = struct.Struct("<HHIHH16s20s")
-_U32 = struct.Struct("<I")
-_U16 = struct.Struct("<H")
 
 
 class CertificationDataType(IntEnum):
@@ -39,8 +37,7 @@ class CertificationDataType(IntEnum):
     PLATFORM_MANIFEST = 7
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
+class Quote(NamedTuple):
     """A parsed SGX quote. Trust: unauthenticated.
 
     Attributes:
@@ -87,20 +84,19 @@ class _Reader:
 
     def take(self, size: int, field: str) -> bytes:
         start = self.offset
-        if size > self.end - start:
+        end = start + size
+        if end > self.end:
             raise MalformedError(
                 f"{self.what} is cut off: {field} needs {size} bytes at offset {start}, {self.end - start} are there"
             )
-        self.offset = start + size
-        return self.data[start : self.offset]
+        self.offset = end
+        return self.data[start:end]
 
     def u16(self, field: str) -> int:
-        number: int = _U16.unpack(self.take(2, field))[0]
-        return number
+        return int.from_bytes(self.take(2, field), "little")
 
     def u32(self, field: str) -> int:
-        number: int = _U32.unpack(self.take(4, field))[0]
-        return number
+        return int.from_bytes(self.take(4, field), "little")
 
     def finish(self) -> None:
         if self.offset != self.end:

@@ -26,7 +26,7 @@ def check_tcb(
         )
         context.skip("the platform reaches no TCB level", "tcb.status")
         return None, None
-    context.passed("tcb.level", f"the level of {level.date:%Y-%m-%d}, {level.status}")
+    context.passed("tcb.level", f"the level of {level.date.date()}, {level.status}")
     if qe_level is None:
         context.skip("the quoting enclave reaches no TCB level", "tcb.status")
         return level, None
@@ -100,11 +100,11 @@ def _refuse_status(
     status: TCBStatus | None, level: TCBLevel, qe_level: QETCBLevel, shortfall: str, context: AppraisalContext
 ) -> None:
     """Say what the status is, what made it so, and which flag would accept it."""
-    parts = [f"platform {level.status} since {level.date:%Y-%m-%d}"]
+    parts = [f"platform {level.status} since {level.date.date()}"]
     if shortfall:
         parts.append(shortfall)
     if qe_level.status is not TCBStatus.UP_TO_DATE:
-        parts.append(f"quoting enclave {qe_level.status} since {qe_level.date:%Y-%m-%d}")
+        parts.append(f"quoting enclave {qe_level.status} since {qe_level.date.date()}")
     if level.advisory_ids or qe_level.advisory_ids:
         parts.append(f"advisories {', '.join(sorted({*level.advisory_ids, *qe_level.advisory_ids}))}")
     if status is None:

@@ -66,4 +66,4 @@ def describe_shortfall(info: TCBInfo, platform: PlatformIdentity) -> str:
         parts.append(f"PCESVN is {platform.pce_svn}, required {newest.pce_svn}")
     if not parts:
         return ""
-    return f"behind the level of {newest.date:%Y-%m-%d}: {'; '.join(parts)}"
+    return f"behind the level of {newest.date.date()}: {'; '.join(parts)}"

@@ -6,12 +6,14 @@ from functools import cache
 from importlib.resources import files
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from verdictd.core.errors import ConfigError, LimitExceededError
 from verdictd.core.limits import MAX_CHAIN_BYTES
-from verdictd.tees.dcap.x509_names import NamedCertificate, parse_certificate
+from verdictd.tees.dcap.x509_names import LIBRARY_ERRORS, NamedCertificate, parse_certificate
 
 INTEL_ROOT_SHA256 = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
 """Fingerprint of Intel's SGX root CA (valid 2018-05-21 to 2049-12-31), which roots/ holds."""
@@ -83,13 +85,22 @@ def parse_trust_roots(pem: bytes, label: str) -> tuple[TrustRoot, ...]:
     try:
         certificates = x509.load_pem_x509_certificates(pem)
         for certificate in certificates:
-            certificate.verify_directly_issued_by(certificate)
-            constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-            if not constraints.ca:
-                raise ValueError("basicConstraints says it is no CA")
-    except Exception as error:
+            _check_root(certificate)
+    except (*LIBRARY_ERRORS, InvalidSignature, x509.ExtensionNotFound) as error:
         raise ConfigError(
             f"trust root {label} is not a PEM file of self-signed CA certificates: {error}",
             remedy="give the root CA's own certificate (for a simulated platform: root-ca.pem in its directory)",
         ) from error
     return tuple(TrustRoot(certificate, label) for certificate in certificates)
+
+
+def _check_root(certificate: x509.Certificate) -> None:
+    """Refuse, with an error of the library's, what could not vouch for anything here anyway."""
+    certificate.verify_directly_issued_by(certificate)
+    if not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+        raise ValueError("basicConstraints says it is no CA")
+    if not certificate.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign:
+        raise ValueError("its key usage is not to sign certificates")
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        raise ValueError("its key is not on P-256")

@@ -7,9 +7,20 @@ fields repeat the subject's bytes. It also spares building an object for each at
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from verdictd.core.der import INTEGER, OBJECT_IDENTIFIER, read_header
 from verdictd.core.errors import MalformedError
+
+LIBRARY_ERRORS = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for certificates and CRLs that it does not like, at parsing or when a field is first read."""
 
 _COMMON_NAME = bytes.fromhex("550403")
 _EXPLICIT_VERSION = 0xA0
@@ -44,7 +55,7 @@ def parse_certificate(der: bytes) -> NamedCertificate:
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
-    except ValueError as error:
+    except LIBRARY_ERRORS as error:
         raise MalformedError(f"not an X.509 certificate: {error}") from error
     body_start = read_header(der, 0, len(der))[1]
     _, start, end = read_header(der, body_start, len(der))
@@ -71,7 +82,7 @@ def parse_crl(der: bytes) -> tuple[x509.CertificateRevocationList, bytes, bytes]
     try:
         crl = x509.load_der_x509_crl(der)
         _ = crl.extensions
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except LIBRARY_ERRORS as error:
         raise MalformedError(f"not an X.509 CRL: {error}") from error
     body_start = read_header(der, 0, len(der))[1]
     _, start, end = read_header(der, body_start, len(der))

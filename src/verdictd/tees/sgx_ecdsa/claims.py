@@ -106,8 +106,8 @@ def _build_tcb_claims(findings: PlatformFindings) -> dict[str, JSONValue]:
         "status": findings.status,
         "platform_status": level.status if level else None,
         "qe_status": qe_level.status if qe_level else None,
-        "date": level.date.isoformat()[:10] if level else None,
-        "qe_date": qe_level.date.isoformat()[:10] if qe_level else None,
+        "date": level.date.date().isoformat() if level else None,
+        "qe_date": qe_level.date.date().isoformat() if qe_level else None,
         "advisory_ids": list(findings.advisory_ids),
         "evaluation_data_number": findings.evaluation_data_number,
     }

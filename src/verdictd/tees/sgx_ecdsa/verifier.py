@@ -52,7 +52,7 @@ def appraise_sgx(
     quote = context.attempt("quote.format", lambda: parse_quote(evidence))
     if quote is None:
         context.skip("the quote cannot be read", *list(REQUIREMENTS)[1:])
-        return AppraisalResult(tee=TEE, checks=context.log.finish(), at=at)
+        return AppraisalResult(tee=TEE, checks=context.finish(), at=at)
     return _appraise_quote(quote, collateral, context)
 
 
@@ -70,7 +70,7 @@ def _appraise_quote(quote: Quote, collateral: Collateral, context: AppraisalCont
         )
     return AppraisalResult(
         tee=TEE,
-        checks=context.log.finish(),
+        checks=context.finish(),
         at=context.at,
         tcb_status=findings.status,
         advisory_ids=findings.advisory_ids,
