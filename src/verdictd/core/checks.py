@@ -16,6 +16,10 @@ class CheckResult(StrEnum):
     NOT_MADE = "not_made"
 
 
+_PASS, _FAIL, _NOT_MADE = CheckResult.PASS, CheckResult.FAIL, CheckResult.NOT_MADE
+"""Looking a member up in its class costs several times as much, and dozens of checks make an appraisal."""
+
+
 class Check(NamedTuple):
     """One check: what was required, what was found, and what to do about a failure.
 
@@ -38,7 +42,7 @@ class Check(NamedTuple):
     @property
     def refuses(self) -> bool:
         """Whether this check alone turns the verdict into a refusal."""
-        return self.result is CheckResult.FAIL or (self.result is CheckResult.NOT_MADE and self.mandatory)
+        return self.result is not _PASS and (self.result is _FAIL or self.mandatory)
 
     @property
     def sentence(self) -> str:
@@ -58,15 +62,15 @@ class CheckLog:
 
     def passed(self, name: str, expected: str, found: str) -> None:
         """Record a check that holds."""
-        self._checks.append(Check(name, CheckResult.PASS, expected, found))
+        self._checks.append(Check(name, _PASS, expected, found))
 
     def failed(self, name: str, expected: str, found: str, remedy: str = "") -> None:
         """Record a check that does not hold."""
-        self._checks.append(Check(name, CheckResult.FAIL, expected, found, remedy))
+        self._checks.append(Check(name, _FAIL, expected, found, remedy))
 
     def not_made(self, name: str, expected: str, why: str, *, mandatory: bool = True) -> None:
         """Record a check that could not be made, and why."""
-        self._checks.append(Check(name, CheckResult.NOT_MADE, expected, why, "", mandatory))
+        self._checks.append(Check(name, _NOT_MADE, expected, why, "", mandatory))
 
     def require(self, holds: object, name: str, expected: str, found: str, remedy: str = "") -> bool:
         """Record a check that passed if `holds` is exactly ``True`` and failed otherwise; return that.
@@ -74,9 +78,9 @@ class CheckLog:
         The strictness is deliberate: a truthy value that is not a `bool` is a programming error that must refuse.
         """
         if holds is True:
-            self._checks.append(Check(name, CheckResult.PASS, expected, found))
+            self._checks.append(Check(name, _PASS, expected, found))
             return True
-        self._checks.append(Check(name, CheckResult.FAIL, expected, found, remedy))
+        self._checks.append(Check(name, _FAIL, expected, found, remedy))
         return False
 
     def extend(self, checks: tuple[Check, ...]) -> None:
