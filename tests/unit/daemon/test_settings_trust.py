@@ -1,35 +1,22 @@
 """Trust roots by name and by file."""
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from verdictd.core.errors import ConfigError, LimitExceededError
 from verdictd.core.limits import MAX_CHAIN_BYTES
 from verdictd.daemon.settings_trust import load_trust_roots
+from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.tees.dcap.trust_roots import INTEL_ROOT_SHA256, intel_trust_root
 
 
+@cache
 def _root_pem(name: str) -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
-        .not_valid_after(datetime(2046, 1, 1, tzinfo=UTC))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return certificate.public_bytes(Encoding.PEM)
+    return SimulatedPlatform.create(at=datetime(2026, 1, 1, tzinfo=UTC)).trust_root_pem
 
 
 def test_intel_is_intels_pinned_root_and_nothing_else() -> None:
