@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from verdictd.core.der import BIT_STRING, BOOLEAN, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE
 from verdictd.core.errors import LimitExceededError, MalformedError, UnsupportedError
 from verdictd.core.limits import MAX_CERTIFICATE_BYTES
 from verdictd.ratstls import der as asn1
@@ -146,21 +147,21 @@ def parse_certificate(data: bytes) -> RATSTLSCertificate:
         raise MalformedError("expected a certificate in PEM or DER, found neither by its first bytes")
     der = bytes(data) if data[:1] == b"\x30" else asn1.decode_pem(data, "CERTIFICATE")
     outer = DERReader(der)
-    certificate = outer.read(asn1.SEQUENCE, "certificate").reader()
+    certificate = outer.read(SEQUENCE, "certificate").reader()
     outer.finish("certificate")
-    tbs = certificate.read(asn1.SEQUENCE, "tbsCertificate")
-    signature_algorithm = _parse_algorithm(certificate.read(asn1.SEQUENCE, "signatureAlgorithm"))
-    signature = asn1.parse_bit_string(certificate.read(asn1.BIT_STRING, "signatureValue"), "signatureValue")
+    tbs = certificate.read(SEQUENCE, "tbsCertificate")
+    signature_algorithm = _parse_algorithm(certificate.read(SEQUENCE, "signatureAlgorithm"))
+    signature = asn1.parse_bit_string(certificate.read(BIT_STRING, "signatureValue"), "signatureValue")
     certificate.finish("certificate")
 
     fields = tbs.reader()
     version = _parse_version(fields)
-    serial = asn1.parse_integer(fields.read(asn1.INTEGER, "serialNumber"), "serialNumber")
-    tbs_signature_algorithm = _parse_algorithm(fields.read(asn1.SEQUENCE, "signature"))
-    issuer = fields.read(asn1.SEQUENCE, "issuer")
-    not_before, not_after = _parse_validity(fields.read(asn1.SEQUENCE, "validity"))
-    subject = fields.read(asn1.SEQUENCE, "subject")
-    spki = fields.read(asn1.SEQUENCE, "subjectPublicKeyInfo")
+    serial = asn1.parse_integer(fields.read(INTEGER, "serialNumber"), "serialNumber")
+    tbs_signature_algorithm = _parse_algorithm(fields.read(SEQUENCE, "signature"))
+    issuer = fields.read(SEQUENCE, "issuer")
+    not_before, not_after = _parse_validity(fields.read(SEQUENCE, "validity"))
+    subject = fields.read(SEQUENCE, "subject")
+    spki = fields.read(SEQUENCE, "subjectPublicKeyInfo")
     extensions = _parse_optional_fields(fields)
     evidence, unread = _find_evidence(extensions)
     return RATSTLSCertificate(
@@ -187,7 +188,7 @@ def _parse_version(fields: DERReader) -> int:
     if not fields.next_is(_VERSION_TAG):
         return 0
     inner = fields.read_any("version").reader()
-    version = asn1.parse_integer(inner.read(asn1.INTEGER, "version"), "version")
+    version = asn1.parse_integer(inner.read(INTEGER, "version"), "version")
     inner.finish("version")
     if not 0 <= version <= _MAX_VERSION:
         raise UnsupportedError(f"certificate has version field {version}, expected 0 to {_MAX_VERSION}")
@@ -196,7 +197,7 @@ def _parse_version(fields: DERReader) -> int:
 
 def _parse_algorithm(element: DERElement) -> SignatureAlgorithm:
     fields = element.reader()
-    oid = asn1.parse_object_identifier(fields.read(asn1.OBJECT_IDENTIFIER, "algorithm"), "algorithm")
+    oid = asn1.parse_object_identifier(fields.read(OBJECT_IDENTIFIER, "algorithm"), "algorithm")
     parameters = b"" if fields.exhausted else fields.read_any("algorithm parameters").raw
     fields.finish("algorithm")
     return SignatureAlgorithm(oid=oid, parameters=parameters, raw=element.raw)
@@ -217,7 +218,7 @@ def _parse_optional_fields(fields: DERReader) -> tuple[CertificateExtension, ...
     extensions: tuple[CertificateExtension, ...] = ()
     if fields.next_is(_EXTENSIONS_TAG):
         wrapper = fields.read_any("extensions").reader()
-        extensions = _parse_extensions(wrapper.read(asn1.SEQUENCE, "extensions").reader())
+        extensions = _parse_extensions(wrapper.read(SEQUENCE, "extensions").reader())
         wrapper.finish("extensions")
     fields.finish("tbsCertificate")
     return extensions
@@ -226,12 +227,12 @@ def _parse_optional_fields(fields: DERReader) -> tuple[CertificateExtension, ...
 def _parse_extensions(reader: DERReader) -> tuple[CertificateExtension, ...]:
     extensions: dict[str, CertificateExtension] = {}
     while not reader.exhausted:
-        fields = reader.read(asn1.SEQUENCE, "extension").reader()
-        oid = asn1.parse_object_identifier(fields.read(asn1.OBJECT_IDENTIFIER, "extension"), "extension")
+        fields = reader.read(SEQUENCE, "extension").reader()
+        oid = asn1.parse_object_identifier(fields.read(OBJECT_IDENTIFIER, "extension"), "extension")
         critical = False
-        if fields.next_is(asn1.BOOLEAN):
-            critical = asn1.parse_boolean(fields.read(asn1.BOOLEAN, f"extension {oid}"), f"extension {oid}")
-        value = fields.read(asn1.OCTET_STRING, f"extension {oid}").content
+        if fields.next_is(BOOLEAN):
+            critical = asn1.parse_boolean(fields.read(BOOLEAN, f"extension {oid}"), f"extension {oid}")
+        value = fields.read(OCTET_STRING, f"extension {oid}").content
         fields.finish(f"extension {oid}")
         if oid in extensions:
             raise MalformedError(f"certificate has two extensions {oid}")

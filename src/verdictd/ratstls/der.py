@@ -1,7 +1,7 @@
-"""A small reader of DER, for what a peer's certificate must be asked even where a full X.509 parser gives up.
+"""Reads the fields of a peer's certificate in their order, also where a full X.509 parser gives up.
 
-It never recurses, accepts definite, minimal lengths and one-byte tags only, and reads only what the caller names. What
-it accepts is a subset of what OpenSSL accepts, so that both see the same fields in the same bytes.
+Elements are found by `core.der`; here they are named, expected, and turned into values. It never recurses and reads
+only what the caller names. What it accepts is a subset of what OpenSSL accepts, so that both see the same fields.
 """
 
 import base64
@@ -11,19 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from verdictd.core.der import read_header
 from verdictd.core.errors import MalformedError
 
-BOOLEAN: Final = 0x01
-INTEGER: Final = 0x02
-BIT_STRING: Final = 0x03
-OCTET_STRING: Final = 0x04
-NULL: Final = 0x05
-OBJECT_IDENTIFIER: Final = 0x06
 UTC_TIME: Final = 0x17
 GENERALIZED_TIME: Final = 0x18
-SEQUENCE: Final = 0x30
 
-_MAX_LENGTH_BYTES: Final = 4
 _MAX_INTEGER_BYTES: Final = 64
 _MAX_OID_BYTES: Final = 64
 _TIME: Final = {UTC_TIME: re.compile(rb"\d{12}Z"), GENERALIZED_TIME: re.compile(rb"\d{14}Z")}
@@ -88,30 +81,11 @@ class DERReader:
             MalformedError: there is none, its length is indefinite or not minimal, or it ends after its container.
         """
         start = self._position
-        if self._end - start < 2:
-            raise MalformedError(f"{what}: expected a DER element, found the end of its container")
-        tag = self._data[start]
-        if tag & 0x1F == 0x1F:
-            raise MalformedError(f"{what}: expected a DER tag of one byte, found 0x{tag:02x}")
-        content_start, length = self._read_length(start + 1, what)
-        if length > self._end - content_start:
-            raise MalformedError(
-                f"{what}: DER length says {length} bytes, its container holds {self._end - content_start} more"
-            )
-        self._position = content_start + length
+        try:
+            tag, content_start, self._position = read_header(self._data, start, self._end)
+        except MalformedError as error:
+            raise MalformedError(f"{what}: {error.message}") from error
         return DERElement(self._data, tag, start, content_start, self._position)
-
-    def _read_length(self, at: int, what: str) -> tuple[int, int]:
-        first = self._data[at]
-        if first < 0x80:
-            return at + 1, first
-        count = first & 0x7F
-        if not 1 <= count <= _MAX_LENGTH_BYTES or at + 1 + count > self._end:
-            raise MalformedError(f"{what}: DER length 0x{first:02x} is indefinite, too long or cut off")
-        length = int.from_bytes(self._data[at + 1 : at + 1 + count], "big")
-        if length < 0x80 or length >> (8 * (count - 1)) == 0:
-            raise MalformedError(f"{what}: DER length {length} is written in more bytes than it needs")
-        return at + 1 + count, length
 
     def finish(self, what: str) -> None:
         """Insist that nothing is left at this level."""
