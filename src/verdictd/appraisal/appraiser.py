@@ -137,7 +137,7 @@ class Appraiser:
             at=at,
             memory=self.memory,
         )
-        return _explain_missing(result, found.notes)
+        return _explain_missing(result, found) if found.reasons else result
 
 
 def identify_platform(evidence: bytes, roots: TrustRoots, memory: FactMemory) -> Platform | None:
@@ -156,13 +156,13 @@ def identify_platform(evidence: bytes, roots: TrustRoots, memory: FactMemory) ->
     return Platform(root=pck.chain.root.fingerprint, fmspc=pck.platform.fmspc, pck_ca=pck.ca_type)
 
 
-def _explain_missing(result: AppraisalResult, notes: tuple[str, ...]) -> AppraisalResult:
-    """Put why collateral could not be found beside each check that failed for want of it."""
-    if not notes:
-        return result
-    why = "; ".join(notes)
+def _explain_missing(result: AppraisalResult, found: FoundCollateral) -> AppraisalResult:
+    """Put why an item could not be had beside the check that failed for want of it."""
+    reasons = {f"{kind}.signature": reason for kind, reason in found.reasons.items()}
     checks = tuple(
-        check._replace(found=f"{check.found} ({why})") if check.refuses and check.found == NONE_AT_HAND else check
+        check._replace(found=f"{check.found} ({reasons[check.name]})")
+        if check.name in reasons and check.found == NONE_AT_HAND
+        else check
         for check in result.checks
     )
     return replace(result, checks=checks)

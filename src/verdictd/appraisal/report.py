@@ -36,7 +36,9 @@ def describe_result(result: AppraisalResult) -> str:
     lines = [f"{_MARKS[check.result]:>8}  {check.name:<{width}}  {check.found}" for check in result.checks]
     lines.append("")
     for check in result.refusals:
-        lines.extend(_describe_refusal(check))
+        if check.result is CheckResult.FAIL:
+            lines.extend(_describe_failure(check))
+    lines.extend(_describe_omissions(result))
     if result.tcb_status is not None:
         advisories = ", ".join(result.advisory_ids) or "none"
         lines.append(f"TCB status {result.tcb_status}, advisories {advisories}")
@@ -60,11 +62,20 @@ def summarise(result: AppraisalResult) -> str:
     return f"refused: {first.sentence}{more}"
 
 
-def _describe_refusal(check: Check) -> list[str]:
-    lines = [f"{check.name}: {_MARKS[check.result]}", f"    expected: {check.expected}", f"    found:    {check.found}"]
+def _describe_failure(check: Check) -> list[str]:
+    lines = [f"{check.name}: FAIL", f"    expected: {check.expected}", f"    found:    {check.found}"]
     if check.remedy:
         lines.append(f"    remedy:   {check.remedy}")
     return lines
+
+
+def _describe_omissions(result: AppraisalResult) -> list[str]:
+    """Name the checks that refuse because they were not made, by why not: they follow from a failure."""
+    by_reason: dict[str, list[str]] = {}
+    for check in result.refusals:
+        if check.result is CheckResult.NOT_MADE:
+            by_reason.setdefault(check.found, []).append(check.name)
+    return [f"not made, as {reason}: {', '.join(names)}" for reason, names in by_reason.items()]
 
 
 def _build_decision(decision: Decision) -> JSONValue:

@@ -12,9 +12,9 @@ Rules, in the order in which they decide:
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -51,11 +51,16 @@ class FoundCollateral:
 
     Attributes:
         collateral: raw, for the appraisal to verify and judge; each item names its source.
-        notes: for each item that is missing or not in time, a sentence that says why.
+        reasons: for each kind of item that is missing or not in time, a sentence that says why.
     """
 
     collateral: Collateral
-    notes: tuple[str, ...] = ()
+    reasons: Mapping[ItemKind, str] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The reasons alone."""
+        return tuple(self.reasons.values())
 
 
 class CollateralService:
@@ -137,7 +142,7 @@ class CollateralService:
         keys = tuple(ItemKey(root, name) for name in _names(tee, fmspc, pck_ca))
         late = self._fetch_missing(keys, at)
         brought = {item.kind: item for item in split_collateral(peer)} if peer is not None else {}
-        chosen, notes = {}, []
+        chosen, reasons = {}, {}
         for key in keys:
             kind = key.name.kind
             outcome = self._peers.offer(brought[kind], at, only=key) if kind in brought else None
@@ -145,8 +150,8 @@ class CollateralService:
             if item is not None:
                 chosen[kind] = item.item
             if item is None or not self._is_fresh(item, at):
-                notes.append(self._explain(key, item, outcome, at=at, late=key in late))
-        return FoundCollateral(collateral=join_collateral(chosen), notes=tuple(notes))
+                reasons[kind] = self._explain(key, item, outcome, at=at, late=key in late)
+        return FoundCollateral(collateral=join_collateral(chosen), reasons=reasons)
 
     def held(self, at: datetime) -> tuple[HeldItem, ...]:
         """Return everything held, those from the sources first, and whether it is valid at an instant (aware)."""

@@ -22,6 +22,7 @@ from verdictd.core.result import AppraisalResult
 from verdictd.daemon.collateral_setup import AppraisalSetup
 from verdictd.policy.decision import Decision
 from verdictd.ratstls.certificate import looks_like_certificate
+from verdictd.ratstls.evidence import tell_quote_kind
 
 _ACCEPTED, _REFUSED = 0, 1
 
@@ -49,6 +50,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
     """Run the subcommand."""
     data = read_evidence(arguments.file)
+    if not looks_like_certificate(data):
+        tell_quote_kind(data)  # what is no quote at all is an error of input, and no refusal
     policy = read_policy(arguments)
     at = arguments.at or now
     setup = AppraisalSetup(
