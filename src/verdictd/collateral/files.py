@@ -105,6 +105,8 @@ def _read(file: Path) -> bytes:
             data = stream.read(MAX_COLLATERAL_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}", remedy="name a file that can be") from error
+    except ValueError as error:
+        raise ConfigError(f"{str(file)!r} is no path: {error}", remedy="name a file") from error
     if len(data) > MAX_COLLATERAL_FILE_BYTES:
         raise LimitExceededError(f"{file} is larger than {MAX_COLLATERAL_FILE_BYTES} bytes")
     return data

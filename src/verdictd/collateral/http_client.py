@@ -127,7 +127,7 @@ class BoundedHTTPClient:
 
     def _rest(self, origin: str, seconds: float, reason: str) -> None:
         with self._lock:
-            self._resting[origin] = (self._clock() + min(seconds, _LONGEST_REST_SECONDS), reason)
+            self._resting[origin] = (self._clock() + seconds, reason)
 
     def _follow(self, url: str, max_bytes: int, deadline: Deadline) -> HTTPAnswer:
         current = url
@@ -207,7 +207,7 @@ def _retry_after(answer: HTTPAnswer) -> float | None:
     text = answer.headers.get("retry-after", "")
     if answer.status not in _TRANSIENT or not (text.isascii() and text.isdigit()):
         return None
-    return min(float(text[:9]), _LONGEST_REST_SECONDS)
+    return min(float(text), _LONGEST_REST_SECONDS)
 
 
 def _redirection(url: str, location: str) -> str:

@@ -16,7 +16,7 @@ class SingleFlight(Generic[K]):
         self._flights: dict[K, Future[None]] = {}
         self._lock = Lock()
 
-    def start(self, key: K, work: Callable[[], None]) -> Future[None] | None:
+    def start(self, key: K, work: Callable[[], object]) -> Future[None] | None:
         """Start `work` unless some is under way for `key`; return what to wait on.
 
         The work must end by itself. Its exception, if any, is the result for everybody who waits.
@@ -42,7 +42,7 @@ class SingleFlight(Generic[K]):
             return None
         return flight
 
-    def _run(self, key: K, work: Callable[[], None], flight: Future[None]) -> None:
+    def _run(self, key: K, work: Callable[[], object], flight: Future[None]) -> None:
         try:
             work()
         except BaseException as error:  # noqa: BLE001 - the threads that wait raise it

@@ -94,7 +94,9 @@ def test_an_incomplete_set_gives_what_it_holds(endorser: Endorser, tmp_path: Pat
     assert [item.kind for item in load_collateral(path).items] == [ItemKind.TCB_INFO, ItemKind.PCK_CRL]
 
 
-def test_an_older_set_without_the_crls_chain_finds_it_in_the_pck_chain(endorser: Endorser, tmp_path: Path) -> None:
+def test_an_older_set_without_the_crls_chain_finds_it_in_the_pck_chain(
+    endorser: Endorser, stranger: Endorser, tmp_path: Path
+) -> None:
     members = a_set(endorser)
     del members["pck_crl_issuer_chain"]
     path = tmp_path / "c.json"
@@ -104,6 +106,10 @@ def test_an_older_set_without_the_crls_chain_finds_it_in_the_pck_chain(endorser:
     members["pck_certificate_chain"] = endorser.platform.pki.chain("pck").decode()
     path.write_text(json.dumps(members))
     assert verified(load_collateral(path), endorser)[0] == "CRL of the PCK platform CA"
+    members["pck_certificate_chain"] = stranger.platform.pki.chain("pck").decode()
+    path.write_text(json.dumps(members))
+    bare = next(item for item in load_collateral(path).items if item.kind is ItemKind.PCK_CRL)
+    assert bare.raw.issuer_chain == b""
 
 
 @pytest.mark.parametrize(
@@ -291,6 +297,19 @@ def test_an_empty_or_missing_place_is_an_error(tmp_path: Path) -> None:
         load_collateral(tmp_path)
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_collateral(tmp_path / "missing")
+    with pytest.raises(ConfigError, match="cannot be read: File name too long"):
+        load_collateral(Path("x" * 5000))
+    with pytest.raises(ConfigError, match="is no path: embedded null byte"):
+        load_collateral(Path("x\0y"))
+
+
+def test_certificates_are_limited(endorser: Endorser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_answers(tmp_path, endorser)
+    monkeypatch.setattr("verdictd.collateral.certificate_pool._MAX_CERTIFICATES", 2)
+    with pytest.raises(CollateralError, match="more than 2 different certificates"):
+        load_collateral(tmp_path)
+    monkeypatch.setattr("verdictd.collateral.certificate_pool._MAX_CERTIFICATES", 3)  # the root is there twice
+    assert len(load_collateral(tmp_path).items) == 4
 
 
 def test_sizes_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

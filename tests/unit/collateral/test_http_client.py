@@ -95,13 +95,15 @@ def test_no_server_can_hold_a_request_beyond_its_deadline(behave: Callable[[sock
         begun = time.monotonic()
         with pytest.raises(CollateralUnavailableError, match=f"{url}/ did not answer in time"):
             client.get(f"{url}/", max_bytes=LIMIT, deadline=soon(0.3))
-        assert 0.2 < time.monotonic() - begun < 1
+        assert 0.2 < time.monotonic() - begun < 3
 
 
 def test_a_tls_handshake_that_never_ends_is_given_up() -> None:
     client = http_client()
+    begun = time.monotonic()
     with misbehaving(say_nothing) as url, pytest.raises(CollateralUnavailableError, match="did not answer in time"):
         client.get(url.replace("http:", "https:"), max_bytes=LIMIT, deadline=soon(0.3))
+    assert time.monotonic() - begun < 3
 
 
 def test_nothing_is_asked_once_the_time_is_over() -> None:

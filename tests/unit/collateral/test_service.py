@@ -157,6 +157,7 @@ def test_files_come_first_and_others_are_asked_for_what_they_lack(endorser: Endo
     files = FixedSource(name="files", at_hand=(endorser.tcb_info(source="file"), endorser.root_ca_crl(source="file")))
     shelf = Shelf(*endorser.items(2, source="shelf"))
     desk = Desk(endorser, files, shelf)
+    assert desk.service.sources == (files, shelf)
     assert [outcome.status for outcome in desk.service.preload(NOW)] == [OfferStatus.KEPT] * 2
     assert sources_of(desk.find()) == {
         ItemKind.TCB_INFO: "file",
@@ -441,6 +442,14 @@ def test_of_many_callers_one_asks_and_all_are_served(endorser: Endorser) -> None
     assert sorted(shelf.asked) == sorted(ItemKind)
 
 
+def test_a_flight_that_starts_late_finds_the_item_there(endorser: Endorser) -> None:
+    shelf = Shelf(*endorser.items(source="shelf"))
+    desk = Desk(endorser, shelf)
+    desk.find()
+    desk.service._fetch(endorser.key(TCB_INFO), NOW)
+    assert len(shelf.asked) == 4
+
+
 def test_of_many_callers_one_learns_of_the_failure_for_all(endorser: Endorser) -> None:
     shelf = Shelf()
     shelf.down = "closed"
@@ -470,6 +479,20 @@ def test_a_source_that_hangs_holds_nobody_beyond_the_time_allowed(endorser: Endo
     assert len(shelf.asked) == 4  # the one that hangs is still waited for, no other is started
     gate.set()
     until(lambda: sources_of(desk.find()) == all_from("shelf"))
+
+
+def test_why_a_source_failed_once_is_not_said_after_it_answered(endorser: Endorser) -> None:
+    shelf = Shelf(*endorser.items(source="shelf"))
+    shelf.down = "closed"
+    desk = Desk(endorser, shelf, call_seconds=0.2)
+    assert "closed" in desk.find().notes[0]
+    shelf.down = ""
+    desk.seconds.now += 6
+    desk.find()
+    gate = Event()
+    shelf.before_answer = lambda _: gate.wait(10)
+    assert "closed" not in desk.find(at=START + 31 * DAY).notes[0]
+    gate.set()
 
 
 def test_too_many_fetches_at_once_are_not_started(endorser: Endorser) -> None:
