@@ -330,7 +330,9 @@ settings_strategy = st.builds(
     quote_command=names,
     simulate=st.none(),
     data_dir=names.map(lambda name: Path("/data") / name.replace("/", "x")),
-    trust_roots=st.lists(names.map(lambda name: f"/roots/{name.replace('/', 'x')}"), min_size=1, max_size=3).map(tuple),
+    trust_roots=st.lists(
+        names.map(lambda name: str(Path(f"/roots/{name.replace('/', 'x')}"))), min_size=1, max_size=3
+    ).map(tuple),
     allow_any_enclave=st.booleans(),
     attestation_history=st.integers(1, 10**6),
     log_level=st.sampled_from(LogLevel),
@@ -346,7 +348,7 @@ settings_strategy = st.builds(
     ),
     collateral=st.builds(
         CollateralSettings,
-        source=st.none() | names.map(lambda name: f"/collateral/{name.replace('/', 'x')}"),
+        source=st.none() | names.map(lambda name: str(Path(f"/collateral/{name.replace('/', 'x')}"))),
         pccs_url=st.none() | st.just("https://pccs.example:8081/sgx/certification/v4/"),
         alibaba_region=st.none(),
         alibaba_vpc=st.just(value=False),
