@@ -185,6 +185,8 @@ class CollateralService:
                 late.add(key)
             else:
                 flights[flight] = key
+        if not flights:
+            return late
         done, pending = wait(flights, timeout=self._call_seconds)
         for flight in done:
             flight.result()  # raises where the fetching itself is at fault, which must not pass for a missing item

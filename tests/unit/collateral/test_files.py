@@ -166,6 +166,16 @@ def test_a_directory_of_saved_answers(endorser: Endorser, tmp_path: Path) -> Non
     assert loaded.ignored == ()
 
 
+def test_chains_are_found_among_saved_headers(endorser: Endorser, tmp_path: Path) -> None:
+    escaped = quote(chain(endorser, "tcb").decode(), safe="")
+    headers = f"HTTP/1.1 200 OK\r\nRequest-ID: 5\r\nTCB-Info-Issuer-Chain: {escaped}\r\nContent-Length: 9\r\n\r\n"
+    (tmp_path / "tcb_info.headers").write_bytes(headers.encode())
+    (tmp_path / "tcb_info.json").write_bytes(answer(endorser.tcb_info()))
+    loaded = load_collateral(tmp_path)
+    assert loaded.taken == ("tcb_info.headers: 2 certificates", "tcb_info.json: TCB info")
+    assert verified(loaded, endorser) == [f"SGX TCB info for FMSPC {endorser.fmspc.hex()}"]
+
+
 def test_what_a_file_is_depends_on_its_content_alone(endorser: Endorser, tmp_path: Path) -> None:
     signer, root = x509.load_pem_x509_certificates(chain(endorser, "tcb"))
     files = [
