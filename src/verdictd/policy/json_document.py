@@ -1,7 +1,13 @@
-"""Strict reading of JSON documents that others wrote: references, and inputs that are given as text."""
+"""JSON as policies see it: strict reading of what others wrote, and writing of inputs.
+
+The engine keeps integers of 64 bits, signed or not, and takes others for floating-point numbers: 2^64 would equal
+2^64 + 1. So other integers are refused; 64-bit fields travel as text anyway.
+"""
 
 import json
 import math
+import re
+from collections.abc import Mapping
 from typing import NoReturn, cast
 
 from verdictd.core.errors import LimitExceededError, MalformedError
@@ -9,7 +15,11 @@ from verdictd.core.result import JSONValue
 
 MAX_DEPTH = 64
 MAX_NUMBER_LENGTH = 100
-"""Digits of a number. 64-bit integers have 20; the engine computes with any."""
+"""Characters of a number."""
+MIN_INTEGER = -(2**63)
+MAX_INTEGER = 2**64 - 1
+
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
 
 
 def parse_json_object(data: bytes, what: str, max_bytes: int) -> dict[str, JSONValue]:
@@ -22,9 +32,9 @@ def parse_json_object(data: bytes, what: str, max_bytes: int) -> dict[str, JSONV
     Returns:
         Its members, in their order.
     Raises:
-        MalformedError: not UTF-8, not JSON, not an object; it names a member twice; it has NaN or an infinity, a number
-            that is not finite, or half a surrogate pair.
-        LimitExceededError: longer than `max_bytes`, deeper than `MAX_DEPTH`, or a longer number.
+        MalformedError: not UTF-8, not JSON, not an object; it names a member twice; it has NaN, an infinity, an integer
+            of more than 64 bits, a number too long or too large, or half a surrogate pair.
+        LimitExceededError: longer than `max_bytes`, or deeper than `MAX_DEPTH`.
     """
     if len(data) > max_bytes:
         raise LimitExceededError(f"{what} is {len(data)} bytes long, the limit is {max_bytes}")
@@ -51,6 +61,30 @@ def parse_json_object(data: bytes, what: str, max_bytes: int) -> dict[str, JSONV
     return cast("dict[str, JSONValue]", value)
 
 
+def encode_input(given: Mapping[str, JSONValue]) -> bytes:
+    """Write an input for the engine.
+
+    Raises:
+        LimitExceededError: it has an integer of more than 64 bits.
+        TypeError, ValueError: it is not JSON, or has NaN; a mistake of the caller.
+    """
+    text = json.dumps(dict(given), allow_nan=False).encode("ascii")
+    if _LONG_NUMBER.search(text):
+        _check_integers(given)
+    return text
+
+
+def _check_integers(value: object) -> None:
+    if isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER:
+        raise LimitExceededError(f"the input has the integer {str(value)[:40]}, which has more than 64 bits")
+    if isinstance(value, Mapping):
+        for item in value.values():
+            _check_integers(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_integers(item)
+
+
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
@@ -67,7 +101,10 @@ def _refuse_constant(name: str) -> NoReturn:
 def _parse_int(digits: str) -> int:
     if len(digits) > MAX_NUMBER_LENGTH:
         raise ValueError(f"it has a number of {len(digits)} digits, the limit is {MAX_NUMBER_LENGTH}")
-    return int(digits)
+    value = int(digits)
+    if not MIN_INTEGER <= value <= MAX_INTEGER:
+        raise ValueError(f"it has the integer {digits}, which has more than 64 bits; write it as text")
+    return value
 
 
 def _parse_float(digits: str) -> float:

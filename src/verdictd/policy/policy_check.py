@@ -1,4 +1,4 @@
-"""All that a policy goes through before it may decide: its text, its syntax, the static check, guards, the engine."""
+"""All that a policy goes through before it may decide: its text, its syntax, the static check, the engine."""
 
 import re
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from verdictd.core.errors import LimitExceededError, MalformedError, UnsupportedError
 from verdictd.core.limits import MAX_POLICY_BYTES
 from verdictd.policy.engine import Dialect, RegoEngine
+from verdictd.policy.rego.hardening import harden_text, harden_tree
 from verdictd.policy.rego.limits import MAX_NESTING
-from verdictd.policy.rego.negations import guard_text, guard_tree
 from verdictd.policy.rego.static_check import StaticReport, check_module
+from verdictd.policy.rego.syntax import Module
 from verdictd.policy.rego.syntax_reader import read_module
 
 _BRACKETS = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[\[{(]|[\]})]')
@@ -24,7 +25,7 @@ class CheckedPolicy:
     """A policy that passed every check.
 
     Attributes:
-        text: what the engine evaluates: the policy with guards before its negations.
+        text: what the engine evaluates: the policy, hardened.
         dialect: the language version that it is written in.
         report: what it defines and reads.
     """
@@ -54,14 +55,23 @@ def check_policy(policy: bytes, engine: RegoEngine) -> CheckedPolicy:
     dialect, tree = _parse(text, engine)
     module = read_module(tree)
     report = check_module(module)
-    guarded = guard_text(text, module)
-    if guarded != text and read_module(engine.syntax_tree(guarded, dialect)) != guard_tree(module):
+    hardened = harden_text(text, module, report.captures)
+    if hardened != text:
+        _expect_tree(engine, hardened, dialect, harden_tree(module, report.captures))
+    engine.prepare(hardened, dialect, "{}")
+    return CheckedPolicy(text=hardened, dialect=dialect, report=report)
+
+
+def _expect_tree(engine: RegoEngine, text: str, dialect: Dialect, expected: Module) -> None:
+    try:
+        found = read_module(engine.syntax_tree(text, dialect))
+    except MalformedError:
+        found = None
+    if found != expected:
         raise UnsupportedError(
-            "the policy has a `not` whose operands cannot be told from its text",
-            remedy="move what is negated into a rule of its own and negate that rule",
+            "the policy has a `not` or an `every` that cannot be rewritten for this engine",
+            remedy="move what is negated, or what it ranges over, into a rule of its own",
         )
-    engine.prepare(guarded, dialect, "{}")
-    return CheckedPolicy(text=guarded, dialect=dialect, report=report)
 
 
 def parse_policy_text(policy: bytes) -> str:
@@ -96,13 +106,13 @@ def _check_nesting(text: str) -> None:
 
 
 def _parse(text: str, engine: RegoEngine) -> tuple[Dialect, str]:
-    errors = []
+    errors: list[MalformedError] = []
     for dialect in (Dialect.V1, Dialect.V0):
         try:
             return dialect, engine.syntax_tree(text, dialect)
         except MalformedError as error:
-            errors.append(error)
-    # Who wrote in the dialect that was read further wants to see that one's error.
+            errors.insert(0, error)
+    # Who wrote in the dialect that was read further wants to see that one's error; if it is neither, that of v0.
     raise max(errors, key=_reach)
 
 

@@ -23,6 +23,7 @@ from verdictd.core.errors import (
 )
 from verdictd.core.result import JSONValue
 from verdictd.policy.decision import Decision, Outcome, judge, judge_value
+from verdictd.policy.json_document import encode_input
 from verdictd.policy.pair import Document, PolicyPair, parse_reference
 from verdictd.policy.protocol import MAX_INPUT_BYTES, Operation, Status
 from verdictd.policy.worker_process import WorkerLostError, WorkerProcess, WorkerTimeoutError
@@ -147,7 +148,10 @@ class PolicyRunner:
             TypeError, ValueError: the input is not JSON; a mistake of the caller.
         """
         started = time.monotonic()
-        outcome, detail, value = self._evaluate(pair, json.dumps(dict(given), allow_nan=False).encode("ascii"))
+        try:
+            outcome, detail, value = self._evaluate(pair, encode_input(given))
+        except LimitExceededError as error:
+            outcome, detail, value = Outcome.FAILED, error.message, None
         decision = judge(outcome, detail, value, pair=pair, given=given)
         return replace(decision, duration_s=time.monotonic() - started)
 

@@ -17,7 +17,6 @@ import resource
 import signal
 import sys
 from collections import OrderedDict
-from dataclasses import asdict
 
 from verdictd.core.errors import MalformedError, PolicyError, VerdictdError
 from verdictd.policy.engine import EngineFailedError, PreparedPolicy, RegoEngine, RegorusEngine
@@ -102,7 +101,9 @@ def _read_rules(result: str) -> dict[str, object]:
 
 
 def _encode_report(checked: CheckedPolicy) -> bytes:
-    return json.dumps({"dialect": checked.dialect.value, **asdict(checked.report)}).encode("utf-8")
+    report = checked.report
+    members = {"dialect": checked.dialect.value, "rules": report.rules, "members_read": report.members_read}
+    return json.dumps(members).encode("utf-8")
 
 
 def _confine(memory_bytes: int) -> None:

@@ -1,20 +1,19 @@
-"""Makes ``not`` mean what it means in OPA, where this engine is more permissive.
+"""What a negation needs so that ``not`` means here what it means in OPA.
 
 In OPA, ``not f(input.x)`` is undefined where ``input.x`` is: the operands of a negated call or operator must have
-values, and only then is the rest negated. In regorus the negation then holds. A prohibition such as ``not input.svn <
-data.minimum`` would let everybody in once ``data.minimum`` is missing. So each negated statement gets guards before it:
-``guard := input.svn; guard2 := data.minimum; not input.svn < data.minimum``.
+values, and only then is the rest negated. In regorus the negation then holds, and a prohibition such as
+``not input.svn < data.minimum`` would let everybody in once ``data.minimum`` is missing. So each negated statement
+gets guards before it: ``guard := input.svn; guard2 := data.minimum; not input.svn < data.minimum``. As in OPA, what
+stands at top level, alone or on a side of an equation, needs no value: ``not input.x == 1`` holds without ``input.x``.
 
-As in OPA, what stands at top level, alone or on a side of an equation, needs no value: ``not input.x`` and ``not
-input.x == 1`` hold where ``input.x`` is undefined.
-
-The guards are written into the policy's text, and also into its syntax tree. The text is only used if the engine
-parses it to that very tree.
+Where a negated reference has a variable as index, regorus may evaluate it before the variable has its value, once for
+each key that is there: ``walk(input, [_, v]); not data.allowed[v]`` never holds. So what looks like something to try
+all keys with is hidden, or pinned: ``not data.allowed[[v][0]]``. And ``not a = b``, which may give values, becomes
+``not a == b``.
 """
 
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
-from typing import TypeVar, cast
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from verdictd.policy.rego.syntax import (
     ArrayTerm,
@@ -22,108 +21,68 @@ from verdictd.policy.rego.syntax import (
     Call,
     Condition,
     Expression,
-    Module,
     ObjectTerm,
     Operation,
-    Position,
-    Query,
     Reference,
+    Scalar,
     SetTerm,
     Statement,
     Variable,
 )
-from verdictd.policy.rego.variables import split_reference
+from verdictd.policy.rego.variables import pattern_variables, references, split_reference
 
-_PREFIX = "__operand_"
-
-_T = TypeVar("_T")
-
-
-def guard_text(text: str, module: Module) -> str:
-    """Write guards before the negated statements of a policy.
-
-    Args:
-        text: the policy.
-        module: the same, read.
-    Returns:
-        The policy with guards; the lines of other statements stay the same unless an operand spans lines.
-    Raises:
-        PolicyError: the policy uses a name that the guards need.
-    """
-    if _PREFIX in text:
-        raise module.at.refuse(f"the policy has a name that begins with {_PREFIX}", "choose another name")
-    source = text.encode("utf-8")
-    insertions: dict[int, bytes] = {}
-
-    def copy(start: int, end: int) -> bytes:
-        """The text from `start` to `end` with what was inserted between."""
-        pieces = []
-        for place in sorted(place for place in insertions if start < place < end):
-            pieces += [source[start:place], insertions[place]]
-            start = place
-        return b"".join([*pieces, source[start:end]])
-
-    # From the inside out: an operand that is copied brings its own guards along.
-    for query, statement in sorted(_negated(module), key=lambda found: found[1].at.end - found[1].at.start):
-        overrides = b"".join(b" " + copy(override.at.start, override.at.end) for override in statement.overrides)
-        guards = b"".join(
-            b"%s := %s%s; " % (name.encode("ascii"), copy(operand.at.start, operand.at.end), overrides)
-            for name, operand in _name_operands(statement)
-        )
-        if guards and query.at.start == statement.at.start:
-            # A body of one statement without braces.
-            insertions[statement.at.start] = b"{ " + guards
-            insertions[statement.at.end] = b" }" + insertions.get(statement.at.end, b"")
-        elif guards:
-            insertions[statement.at.start] = guards
-    return copy(0, len(source) + 1).decode("utf-8")
+OPERAND = "__operand_"
+"""How the names of guards begin."""
 
 
-def guard_tree(node: _T) -> _T:
-    """Write the same guards into a syntax tree."""
-    if isinstance(node, tuple) and not isinstance(node, Position):
-        return cast("_T", tuple(guard_tree(item) for item in node))
-    if not is_dataclass(node) or isinstance(node, type):
-        return node
-    parts = {part.name: guard_tree(getattr(node, part.name)) for part in fields(node)}
-    if isinstance(node, Query):
-        parts["statements"] = tuple(_guarded_statements(node.statements))
-    return replace(node, **parts)
-
-
-def _guarded_statements(statements: tuple[Statement, ...]) -> Iterator[Statement]:
-    for statement in statements:
-        guarded = guard_tree(statement)
-        for name, operand in _name_operands(statement):
-            at = statement.at
-            assignment = Assignment(at, declares=True, left=Variable(at, name), right=guard_tree(operand))
-            yield Statement(at, Condition(at, assignment, negated=False), guarded.overrides)
-        yield guarded
-
-
-def _negated(node: object, query: Query | None = None) -> Iterator[tuple[Query, Statement]]:
-    """All negated statements below a node, each with the query that it belongs to."""
-    if isinstance(node, tuple):
-        for item in node:
-            yield from _negated(item, query)
-    elif is_dataclass(node) and not isinstance(node, type):
-        if isinstance(node, Statement) and _is_negated(node):
-            assert query is not None
-            yield query, node
-        inner = node if isinstance(node, Query) else query
-        for part in fields(node):
-            yield from _negated(getattr(node, part.name), inner)
-
-
-def _is_negated(statement: Statement) -> bool:
-    return isinstance(statement.literal, Condition) and statement.literal.negated
-
-
-def _name_operands(statement: Statement) -> Iterator[tuple[str, Expression]]:
+def name_operands(statement: Statement) -> Iterator[tuple[str, Expression]]:
     """What must have a value before a negated statement is evaluated, and a name for each; nothing for others."""
     if isinstance(statement.literal, Condition) and statement.literal.negated:
         for number, operand in enumerate(_operands(statement.literal.expression)):
-            yield f"{_PREFIX}{statement.at.start}_{number}", operand
+            yield f"{OPERAND}{statement.at.start}_{number}", operand
+
+
+def index_variables(expression: Expression) -> Iterator[Variable]:
+    """The variables that `pin` pins: an index of a reference, or in a pattern that is one, outside closures."""
+    for reference in references(expression):
+        for index in split_reference(reference)[1]:
+            yield from pattern_variables(index)
+
+
+def pin(expression: Expression) -> Expression:
+    """Replace each variable that is an index by the only member of an array."""
+    if isinstance(expression, Reference):
+        return Reference(expression.at, pin(expression.base), _pin_index(expression.index))
+    return _map(expression, pin)
+
+
+def _pin_index(index: Expression) -> Expression:
+    match index:
+        case Variable(at, _):
+            return Reference(at, ArrayTerm(at, (index,)), Scalar(at, 0))
+        case ArrayTerm():
+            return _map(index, _pin_index)
+        case ObjectTerm(at, pairs):
+            return ObjectTerm(at, tuple((pin(key), _pin_index(value)) for key, value in pairs))
+        case _:
+            return pin(index)
+
+
+def _map(expression: Expression, change: Callable[[Expression], Expression]) -> Expression:
+    """Change the direct parts of an expression; closures stay as they are."""
+    match expression:
+        case ArrayTerm(_, items) | SetTerm(_, items):
+            return replace(expression, items=tuple(map(change, items)))
+        case ObjectTerm(_, pairs):
+            return replace(expression, fields=tuple((change(key), change(value)) for key, value in pairs))
+        case Call(_, _, arguments):
+            return replace(expression, arguments=tuple(map(change, arguments)))
+        case Operation(_, _, operands):
+            return replace(expression, operands=tuple(map(change, operands)))
+        case Assignment(_, _, left, right):
+            return replace(expression, left=change(left), right=change(right))
+        case _:
+            return expression
 
 
 def _operands(expression: Expression) -> Iterator[Expression]:

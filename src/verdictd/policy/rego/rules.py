@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from verdictd.core.errors import PolicyError
+from verdictd.policy.rego.patterns import refuse_object_pattern
 from verdictd.policy.rego.syntax import (
     WILDCARD,
     ArrayTerm,
@@ -141,8 +142,8 @@ def parameter_variables(rule: Rule) -> list[Variable]:
                 variables.append(variable)
             case ArrayTerm(_, items):
                 pending.extend(items)
-            case ObjectTerm(_, fields) if all(_is_constant(key) for key, _ in fields):
-                pending.extend(value for _, value in fields)
+            case ObjectTerm() as item:
+                raise refuse_object_pattern(item)
             case constant if _is_constant(constant):
                 pass
             case other:

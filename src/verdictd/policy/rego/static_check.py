@@ -11,6 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from verdictd.core.errors import PolicyError
 from verdictd.policy.rego.names import NameChecker
+from verdictd.policy.rego.patterns import check_head_of_several, check_index_patterns, check_statement_patterns
 from verdictd.policy.rego.rules import Definitions, collect_definitions, parameter_variables
 from verdictd.policy.rego.safety import find_unsafe, statement_flow, term_flow
 from verdictd.policy.rego.scopes import Scope, every_variables, open_scope
@@ -28,7 +29,13 @@ from verdictd.policy.rego.syntax import (
     Statement,
 )
 from verdictd.policy.rego.syntax_reader import read_module
-from verdictd.policy.rego.variables import free_in_statement, free_variables, statement_expressions, walk
+from verdictd.policy.rego.variables import (
+    free_in_query,
+    free_in_statement,
+    free_variables,
+    statement_expressions,
+    walk,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +45,12 @@ class StaticReport:
     Attributes:
         rules: the names that the policy defines, sorted.
         members_read: the top-level members of the reference (``data.<name>``) that it reads, sorted.
+        captures: for each ``every``, by the byte at which it begins, the variables around it that its body uses.
     """
 
     rules: tuple[str, ...]
     members_read: tuple[str, ...]
+    captures: Mapping[int, tuple[str, ...]]
 
 
 def check_policy_tree(tree: str) -> StaticReport:
@@ -64,41 +73,61 @@ def check_module(module: Module) -> StaticReport:
     definitions = collect_definitions(module)
     members: set[str] = set()
     used: dict[str, Mapping[str, Position]] = {}
+    captures: dict[int, tuple[str, ...]] = {}
     for name, group in definitions.rules.items():
         names = NameChecker(definitions)
         for rule in group.definitions:
-            _RuleChecker(definitions, names).check(rule)
+            _RuleChecker(definitions, names, captures).check(rule)
         members |= names.members_read
         used[name] = names.rules_used
     _refuse_recursion(used)
-    return StaticReport(rules=tuple(sorted(definitions.rules)), members_read=tuple(sorted(members)))
+    return StaticReport(rules=tuple(sorted(definitions.rules)), members_read=tuple(sorted(members)), captures=captures)
 
 
 class _RuleChecker:
     """Checks one rule: each of its queries, and the queries inside them."""
 
-    def __init__(self, definitions: Definitions, names: NameChecker) -> None:
+    def __init__(self, definitions: Definitions, names: NameChecker, captures: dict[int, tuple[str, ...]]) -> None:
         self._definitions = definitions
         self._names = names
+        self._captures = captures
 
     def check(self, rule: Rule) -> None:
         parameters = frozenset(variable.name for variable in parameter_variables(rule)) - {WILDCARD}
         head = tuple(term for term in (rule.key, rule.value) if term is not None)
         if not rule.bodies:
             self._check_query(Query(rule.at, ()), head, parameters, is_body=True)
+        if len(rule.bodies) > 1:
+            check_head_of_several(rule, self._definitions.is_global)
         for body in rule.bodies:
             terms = head if body.value is None else (body.value,)
             self._check_query(body.query, terms, parameters, is_body=True)
 
     def _check_query(
-        self, query: Query, terms: tuple[Expression, ...], outer: frozenset[str], *, is_body: bool = False
+        self,
+        query: Query,
+        terms: tuple[Expression, ...],
+        outer: frozenset[str],
+        *,
+        is_body: bool = False,
     ) -> None:
+        """Check a query and what its rule or comprehension gives out.
+
+        Args:
+            query: the query.
+            terms: what is given out.
+            outer: the variables around it.
+            is_body: whether it is the body of a rule.
+        """
         scope = open_scope(query, terms, outer, self._definitions, is_body=is_body)
-        flows = [
-            statement_flow(statement, has_output=self._check_names(statement, scope)) for statement in query.statements
-        ]
+        flows = []
+        for statement in query.statements:
+            has_output = self._check_names(statement, scope)
+            check_statement_patterns(statement, has_output=has_output)
+            flows.append(statement_flow(statement, has_output=has_output))
         for term in terms:
             self._names.check(term, scope.is_variable)
+            check_index_patterns(term)
             flows.append(term_flow(term))
         unsafe = find_unsafe(flows, scope.own)
         if unsafe:
@@ -122,8 +151,11 @@ class _RuleChecker:
     def _check_closures(self, query: Query, terms: tuple[Expression, ...], visible: frozenset[str]) -> None:
         for statement in query.statements:
             if isinstance(statement.literal, Every):
-                inner = visible | every_variables(statement.literal)
-                self._check_query(statement.literal.query, (), inner)
+                loop = statement.literal
+                inner = every_variables(loop)
+                used = {variable.name for variable in free_in_query(loop.query)}
+                self._captures[loop.at.start] = tuple(sorted((used & visible) - inner))
+                self._check_query(loop.query, (), visible | inner)
         expressions = [part for statement in query.statements for part in statement_expressions(statement)]
         for expression in (*expressions, *terms):
             for part in walk(expression):

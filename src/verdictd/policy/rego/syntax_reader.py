@@ -6,6 +6,8 @@ say what it does.
 """
 
 import json
+import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
@@ -71,6 +73,7 @@ class _ModuleReader:
 
     def __init__(self, text: bytes) -> None:
         self._text = text
+        self._lines = [0, *(match.end() for match in re.finditer(b"\n", text))]
         self._depth = 0
         self._expressions: dict[str, Callable[[Position, _Node], Expression]] = {
             **dict.fromkeys(("String", "RawString", "Number", "Bool", "Null"), self._scalar),
@@ -106,7 +109,7 @@ class _ModuleReader:
         )
         package = _expect(module["package"], {"span", "refr"})
         return Module(
-            at=_position(package),
+            at=self._position(package),
             package=_path(self.expression(package["refr"])),
             imports=tuple(self._import(item) for item in _items(module["imports"])),
             rules=tuple(self._rule(item) for item in _items(module["rules"])),
@@ -116,7 +119,7 @@ class _ModuleReader:
         members = _expect(node, {"span", "refr"}, optional={"as"})
         path = _path(self.expression(members["refr"]))
         alias = self._cut(members["as"]).name if "as" in members else path[-1]
-        return Import(_position(members), path, alias)
+        return Import(self._position(members), path, alias)
 
     def _rule(self, node: object) -> Rule:
         kind, members = _variant(node)
@@ -124,7 +127,7 @@ class _ModuleReader:
             _expect(members, {"span", "refr", "args", "op", "value"})
             return read_rule(
                 RuleParts(
-                    at=_position(members),
+                    at=self._position(members),
                     form="Default",
                     head=self.expression(members["refr"]),
                     arguments=self._all(members["args"]),
@@ -140,7 +143,7 @@ class _ModuleReader:
         _expect(head, forms.get(form, {"span", "refr", "args", "assign"}))
         return read_rule(
             RuleParts(
-                at=_position(members),
+                at=self._position(members),
                 form=form,
                 head=self.expression(head["refr"]),
                 arguments=self._all(head.get("args", [])),
@@ -160,20 +163,20 @@ class _ModuleReader:
 
     def _query(self, node: object) -> Query:
         members = _expect(node, {"span", "stmts"})
-        return Query(_position(members), tuple(self._statement(item) for item in _items(members["stmts"])))
+        return Query(self._position(members), tuple(self._statement(item) for item in _items(members["stmts"])))
 
     def _statement(self, node: object) -> Statement:
         members = _expect(node, {"span", "literal"}, optional={"with_mods"})
         kind, literal = _variant(members["literal"])
         return Statement(
-            _position(members),
-            self._literals[kind](_position(literal), literal),
+            self._position(members),
+            self._literals[kind](self._position(literal), literal),
             tuple(self._override(item) for item in _items(members.get("with_mods", []))),
         )
 
     def _override(self, node: object) -> Override:
         members = _expect(node, {"span", "refr", "as"})
-        return Override(_position(members), self.expression(members["refr"]), self.expression(members["as"]))
+        return Override(self._position(members), self.expression(members["refr"]), self.expression(members["as"]))
 
     def _some_declaration(self, at: Position, node: _Node) -> Literal:
         members = _expect(node, {"span", "vars"})
@@ -202,7 +205,7 @@ class _ModuleReader:
         self._depth += 1
         if self._depth > MAX_TREE_DEPTH:
             raise _too_deep()
-        expression = self._expressions[kind](_position(members), members)
+        expression = self._expressions[kind](self._position(members), members)
         self._depth -= 1
         return expression
 
@@ -247,7 +250,7 @@ class _ModuleReader:
     def _dot(self, at: Position, node: _Node) -> Expression:
         members = _expect(node, {"span", "refr", "field"})
         span, name = _items(members["field"])
-        return Reference(at, self.expression(members["refr"]), Scalar(_position({"span": span}), _text(name)))
+        return Reference(at, self.expression(members["refr"]), Scalar(self._position({"span": span}), _text(name)))
 
     def _bracket(self, at: Position, node: _Node) -> Expression:
         members = _expect(node, {"span", "refr", "index"})
@@ -276,8 +279,18 @@ class _ModuleReader:
         declares = {"Eq": False, "ColEq": True}[_text(members["op"])]
         return Assignment(at, declares, self.expression(members["lhs"]), self.expression(members["rhs"]))
 
+    def _position(self, node: _Node) -> Position:
+        span = _expect(node["span"], {"line", "col", "start", "end"})
+        start, end = span["start"], span["end"]
+        if not (isinstance(start, int) and isinstance(end, int) and 0 <= start <= end <= len(self._text)):
+            raise TypeError(span)
+        # The engine's own line and column are those of an operator inside the span.
+        line = bisect_right(self._lines, start)
+        column = len(self._text[self._lines[line - 1] : start].decode("utf-8", "replace")) + 1
+        return Position(line, column, start, end)
+
     def _cut(self, span: object) -> Variable:
-        at = _position({"span": span})
+        at = self._position({"span": span})
         return Variable(at, self._text[at.start : at.end].decode("utf-8"))
 
 
@@ -311,14 +324,6 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     return value
-
-
-def _position(node: _Node) -> Position:
-    span = _expect(node["span"], {"line", "col", "start", "end"})
-    line, column, start, end = (span[name] for name in ("line", "col", "start", "end"))
-    if not (isinstance(line, int) and isinstance(column, int) and isinstance(start, int) and isinstance(end, int)):
-        raise TypeError(span)
-    return Position(line, column, start, end)
 
 
 def _path(expression: Expression) -> tuple[str, ...]:
