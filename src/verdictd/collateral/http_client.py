@@ -1,7 +1,7 @@
 """A small HTTP client for collateral: GET only, bounded in bytes and in total time, no redirect to anywhere else.
 
-Why not httpx itself: its timeouts bound single reads, not a request. This uses httpx's own engine, httpcore, with
-sockets that know the deadline (see `deadline_backend`).
+Why not httpx: its timeouts bound single reads, not a request. This uses the engine below it, httpcore, with sockets
+that know the deadline (see `deadline_backend`).
 """
 
 import ssl
