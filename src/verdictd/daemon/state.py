@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from verdictd.appraisal.verifiers import VerifierName
+from verdictd.collateral.store import OfferStatus
 from verdictd.daemon.attesters import open_attester
 from verdictd.daemon.collateral_setup import AppraisalSetup
 from verdictd.daemon.identity import IdentityMaker
@@ -48,7 +49,11 @@ def build_state(settings: Settings, policies: Policies, at: datetime) -> State:
     roots = load_trust_roots(settings.trust_roots)
     setup = AppraisalSetup(roots=roots, acceptance=settings.acceptance, collateral=settings.collateral)
     outcomes = setup.service.preload(at)
-    refused = [f"collateral from {outcome.item.source}: {outcome.reason}" for outcome in outcomes if outcome.reason]
+    refused = [
+        f"collateral from {outcome.item.source}: {outcome.reason}"
+        for outcome in outcomes
+        if outcome.status is OfferStatus.REFUSED
+    ]
     attester = open_attester(settings.attester, quote_command=settings.quote_command, simulate=settings.simulate)
     identities = IdentityMaker(
         attester=attester,

@@ -18,6 +18,7 @@ from verdictd.cli.options import (
     read_collateral_settings,
     read_trust_roots,
 )
+from verdictd.collateral.store import OfferStatus
 from verdictd.core.result import AppraisalResult
 from verdictd.daemon.collateral_setup import AppraisalSetup
 from verdictd.policy.decision import Decision
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
         acceptance=read_acceptance(arguments),
         collateral=read_collateral_settings(arguments),
     )
-    refused = [outcome for outcome in setup.service.preload(at) if outcome.reason]
+    refused = [outcome for outcome in setup.service.preload(at) if outcome.status is OfferStatus.REFUSED]
     if looks_like_certificate(data):
         result = setup.appraiser.appraise_certificate(data, VerifierName.SGX_ECDSA, at)
     else:
