@@ -54,10 +54,6 @@ def build_state(settings: Settings, policies: Policies, at: datetime) -> State:
         for outcome in outcomes
         if outcome.status is OfferStatus.REFUSED
     ]
-        f"collateral from {outcome.item.source}: {outcome.reason}"
-        for outcome in outcomes
-        if outcome.status is OfferStatus.REFUSED
-    ]
     attester = open_attester(settings.attester, quote_command=settings.quote_command, simulate=settings.simulate)
     identities = IdentityMaker(
         attester=attester,
