@@ -80,6 +80,18 @@ def read_header(data: bytes, offset: int, end: int) -> tuple[int, int, int]:
     return tag, value_start, value_end
 
 
+def read_spans(data: bytes, offset: int, end: int) -> list[tuple[int, int, int]]:
+    """Read the headers of the elements that fill the bytes from `offset` to `end` exactly, for each as `read_header`.
+
+    Each element begins where the one before it ends.
+    """
+    spans = []
+    while offset < end:
+        tag, value_start, offset = read_header(data, offset, end)
+        spans.append((tag, value_start, offset))
+    return spans
+
+
 def _read_long_length(data: bytes, offset: int, end: int) -> tuple[int, int]:
     """Read a length field of more than one byte; return the length and where the value begins."""
     count = data[offset + 1] & 0x7F

@@ -5,10 +5,9 @@ and revocation are judged by the appraisal.
 """
 
 from binascii import a2b_base64
-from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -18,7 +17,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 from verdictd.core.errors import AuthenticityError, LimitExceededError, MalformedError
 from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES
 from verdictd.tees.dcap.ecdsa import ECDSA_SHA256
-from verdictd.tees.dcap.memory import FactMemory
+from verdictd.tees.dcap.memory import FactKey, FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots
 from verdictd.tees.dcap.x509_names import LIBRARY_ERRORS, NamedCertificate, describe_name, parse_certificate
 
@@ -27,28 +26,52 @@ _PEM_END = b"-----END CERTIFICATE-----"
 _UNDERSTOOD_CRITICAL = {x509.BasicConstraints.oid, x509.KeyUsage.oid}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedChain:
+class VerifiedIssuers(NamedTuple):
+    """The CAs above a leaf, up to a trusted root, as far as they hold by themselves.
+
+    Attributes:
+        certificates: the leaf's issuer first, the root last.
+        root: the trusted root in which they end.
+        not_before: when the last of them becomes valid.
+        not_after: when the first of them expires.
+    """
+
+    certificates: tuple[NamedCertificate, ...]
+    root: TrustRoot
+    not_before: datetime
+    not_after: datetime
+
+    def have_room_for(self, leaf: NamedCertificate) -> bool:
+        """Whether a certificate names the first of them as its issuer, and bears the name of none."""
+        return leaf.issuer == self.certificates[0].subject and all(
+            leaf.subject != certificate.subject for certificate in self.certificates
+        )
+
+
+class VerifiedChain(NamedTuple):
     """A path whose signatures and CA flags hold up to a trusted root. Not judged: time and revocation.
 
     Attributes:
-        path: the leaf first, then its issuers; without the root.
-        root: the trusted root in which the path ends.
-        issuer: the certificate that issued the leaf; the root's where there is no other.
+        leaf: the certificate at its beginning.
+        issuers: the CAs above it, the root included.
         not_before: when the last of the chain's certificates, the root's included, becomes valid.
         not_after: when the first of the chain's certificates, the root's included, expires.
     """
 
-    path: tuple[NamedCertificate, ...]
-    root: TrustRoot
-    issuer: NamedCertificate
+    leaf: NamedCertificate
+    issuers: VerifiedIssuers
     not_before: datetime
     not_after: datetime
 
     @property
-    def leaf(self) -> NamedCertificate:
-        """The certificate at the chain's beginning."""
-        return self.path[0]
+    def issuer(self) -> NamedCertificate:
+        """The certificate that issued the leaf; the root's where there is no other."""
+        return self.issuers.certificates[0]
+
+    @property
+    def root(self) -> TrustRoot:
+        """The trusted root in which the path ends."""
+        return self.issuers.root
 
 
 def verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemory) -> VerifiedChain:
@@ -62,34 +85,49 @@ def verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemor
         pem: untrusted; a NUL at its end is ignored, as quotes and endorsements carry one.
         roots: what the operator trusts.
         what: how to call the chain in messages.
-        memory: remembers chains and links that hold.
+        memory: remembers CAs that hold, as they stand behind a leaf; not the chain.
     Raises:
         MalformedError, LimitExceededError: not PEM certificates, or too many.
         AuthenticityError: the path does not hold, or does not end in a trusted root.
     """
-    return memory.recall(("chain", pem, roots.key), lambda: _verify_pem_chain(pem, roots, what, memory))
+    blocks = _split_pem(pem, what)
+    key: FactKey = ("issuers", roots.key, *blocks[1:])
+    known = memory.find(key, VerifiedIssuers)
+    if known is not None:
+        (leaf,) = _parse_blocks(blocks[:1], roots, what)
+        if known.have_room_for(leaf):
+            _verify_link(leaf, known.certificates[0], 0, what)
+            return _build_chain(leaf, known)
+    entries = _parse_blocks(blocks, roots, what)
+    path, root = _find_path(entries, roots, what)
+    for depth, (child, issuer) in enumerate(pairwise((*path, root.named))):
+        _verify_link(child, issuer, depth, what)
+    issuers = _build_issuers((*path[1:], root.named), root)
+    if entries[0] is path[0] and len(path) > 1 and len(entries) == len(blocks):  # behind the leaf only CAs, once each
+        memory.keep(key, issuers)
+    return _build_chain(path[0], issuers)
 
 
-def _verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemory) -> VerifiedChain:
-    entries = _parse_pem(pem, roots, what)
-    brought = [entry for entry in entries if entry.issuer == entry.subject]
-    path = _order([entry for entry in entries if entry.issuer != entry.subject], what)
-    root = _find_root(path[-1], brought, roots, what)
-    chain = (*path, root.named)
-    _verify_link(path[0], chain[1], 0, what)
-    for depth, (child, issuer) in enumerate(pairwise(chain[1:]), start=1):  # CAs, which other chains have as well
-        memory.recall(("link", child.der, issuer.der, depth), partial(_verify_link, child, issuer, depth, what))
-    certificates = [entry.certificate for entry in chain]
-    return VerifiedChain(
-        path=path,
+def _build_issuers(certificates: tuple[NamedCertificate, ...], root: TrustRoot) -> VerifiedIssuers:
+    return VerifiedIssuers(
+        certificates=certificates,
         root=root,
-        issuer=chain[1],
-        not_before=max(certificate.not_valid_before_utc for certificate in certificates),
-        not_after=min(certificate.not_valid_after_utc for certificate in certificates),
+        not_before=max(entry.certificate.not_valid_before_utc for entry in certificates),
+        not_after=min(entry.certificate.not_valid_after_utc for entry in certificates),
     )
 
 
-def _parse_pem(pem: bytes, roots: TrustRoots, what: str) -> list[NamedCertificate]:
+def _build_chain(leaf: NamedCertificate, issuers: VerifiedIssuers) -> VerifiedChain:
+    return VerifiedChain(
+        leaf=leaf,
+        issuers=issuers,
+        not_before=max(leaf.certificate.not_valid_before_utc, issuers.not_before),
+        not_after=min(leaf.certificate.not_valid_after_utc, issuers.not_after),
+    )
+
+
+def _split_pem(pem: bytes, what: str) -> list[bytes]:
+    """Split PEM into what follows the beginning of each certificate."""
     if len(pem) > MAX_CHAIN_BYTES:
         raise LimitExceededError(f"{what} is {len(pem)} bytes long, the limit is {MAX_CHAIN_BYTES}")
     _, *blocks = pem.split(_PEM_BEGIN)
@@ -97,18 +135,31 @@ def _parse_pem(pem: bytes, roots: TrustRoots, what: str) -> list[NamedCertificat
         raise MalformedError(f"{what} is not a sequence of PEM certificates")
     if len(blocks) > MAX_CHAIN_CERTIFICATES:
         raise LimitExceededError(f"{what} holds {len(blocks)} certificates, the limit is {MAX_CHAIN_CERTIFICATES}")
+    return blocks
+
+
+def _parse_blocks(blocks: list[bytes], roots: TrustRoots, what: str) -> list[NamedCertificate]:
     try:
-        ders = dict.fromkeys([_decode_pem_block(block) for block in blocks])
+        ders = dict.fromkeys([_decode_block(block) for block in blocks])
         return [roots.by_der.get(der) or parse_certificate(der) for der in ders]
     except ValueError as error:
         raise MalformedError(f"{what} is not a sequence of PEM certificates: {error}") from error
 
 
-def _decode_pem_block(block: bytes) -> bytes:
+def _decode_block(block: bytes) -> bytes:
     text, end, _ = block.partition(_PEM_END)
     if not end:
         raise ValueError("a certificate has no end")
     return a2b_base64(text)
+
+
+def _find_path(
+    entries: list[NamedCertificate], roots: TrustRoots, what: str
+) -> tuple[tuple[NamedCertificate, ...], TrustRoot]:
+    """Find the path, the leaf first, without its root, and the trusted root by the names and keys that there are."""
+    path = _order([entry for entry in entries if entry.issuer != entry.subject], what)
+    brought = [entry for entry in entries if entry.issuer == entry.subject]
+    return path, _find_root(path[-1], brought, roots, what)
 
 
 def _order(entries: list[NamedCertificate], what: str) -> tuple[NamedCertificate, ...]:

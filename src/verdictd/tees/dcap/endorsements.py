@@ -19,7 +19,7 @@ from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.qe_identity import QEIdentity, parse_qe_identity
 from verdictd.tees.dcap.tcb_info import TCBInfo, parse_tcb_info
 from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots
-from verdictd.tees.dcap.x509_names import NamedCertificate, common_name, describe_name, parse_crl
+from verdictd.tees.dcap.x509_names import NamedCertificate, describe_name, parse_crl
 
 TCB_SIGNER_SUFFIX = "SGX TCB Signing"
 
@@ -212,17 +212,23 @@ def verify_crl_by(crl: RevocationList, issuer: NamedCertificate, root: TrustRoot
 def _verify_document(document: SignedDocument, roots: TrustRoots, what: str, memory: FactMemory) -> VerifiedChain:
     if len(document.body) > MAX_SIGNED_DOCUMENT_BYTES:
         raise LimitExceededError(f"{what} is {len(document.body)} bytes long, the limit is {MAX_SIGNED_DOCUMENT_BYTES}")
-    chain = verify_pem_chain(document.issuer_chain, roots, f"the issuer chain of {what}", memory)
-    name = common_name(chain.leaf.subject)
-    if not name.endswith(TCB_SIGNER_SUFFIX) or len(chain.path) != 1:
+    chain = _verify_issuer_chain(document.issuer_chain, roots, what, memory)
+    name = chain.leaf.common_name
+    if not name.endswith(TCB_SIGNER_SUFFIX) or len(chain.issuers.certificates) != 1:
         raise AuthenticityError(f"{what} was signed by {name!r}, expected an SGX TCB Signing certificate of the root")
     verify_raw_signature(p256_key(chain.leaf, what), document.signature, document.body, f"the signature of {what}")
     return chain
 
 
+def _verify_issuer_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemory) -> VerifiedChain:
+    return memory.recall(  # TCB info and QE identity come with the same
+        ("chain", pem, roots.key), lambda: verify_pem_chain(pem, roots, f"the issuer chain of {what}", memory)
+    )
+
+
 def _verify_pck_crl(crl: RevocationList, roots: TrustRoots, memory: FactMemory) -> VerifiedCRL:
-    chain = verify_pem_chain(crl.issuer_chain, roots, "the issuer chain of the PCK CRL", memory)
-    name = common_name(chain.leaf.subject)
+    chain = _verify_issuer_chain(crl.issuer_chain, roots, "the PCK CRL", memory)
+    name = chain.leaf.common_name
     if not name.endswith(("SGX PCK Platform CA", "SGX PCK Processor CA")):
         raise AuthenticityError(
             f"the PCK CRL comes with the chain of {name!r}, expected a PCK Platform or Processor CA"

@@ -41,18 +41,32 @@ class FactMemory:
                 self._facts.move_to_end(key)
                 return cast("T", fact)
         computed = compute()
-        with self._lock:
-            if key not in self._facts:  # another thread may have come to the same fact meanwhile
-                self._facts[key] = computed
-                self._bytes += _size(key)
-                while len(self._facts) > self._max_facts or self._bytes > self._max_bytes:
-                    forgotten, _ = self._facts.popitem(last=False)
-                    self._bytes -= _size(forgotten)
+        self.keep(key, computed)
         return computed
+
+    def find(self, key: FactKey, kind: type[T]) -> T | None:
+        """Return the fact for `key` if it is remembered."""
+        with self._lock:
+            fact = self._facts.get(key)
+            if not isinstance(fact, kind):
+                return None
+            self._facts.move_to_end(key)
+            return fact
+
+    def keep(self, key: FactKey, fact: object) -> None:
+        """Remember a fact, for which there is `find`. `key` must determine it."""
+        with self._lock:
+            if key in self._facts:  # another thread may have come to the same fact meanwhile
+                return
+            self._facts[key] = fact
+            self._bytes += _size(key)
+            while len(self._facts) > self._max_facts or self._bytes > self._max_bytes:
+                forgotten, _ = self._facts.popitem(last=False)
+                self._bytes -= _size(forgotten)
 
     def __len__(self) -> int:
         return len(self._facts)
 
 
 def _size(key: FactKey) -> int:
-    return sum(8 if isinstance(part, int) else len(part) for part in key)
+    return sum([8 if isinstance(part, int) else len(part) for part in key])

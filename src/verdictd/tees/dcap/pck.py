@@ -3,6 +3,7 @@
 Spec: Intel SGX PCK Certificate and Certificate Revocation List Profile Specification, revision 1.5, section 1.3.5.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,28 +15,33 @@ from verdictd.core.der import (
     OCTET_STRING,
     SEQUENCE,
     parse_unsigned,
-    read_header,
     read_single,
+    read_spans,
 )
 from verdictd.core.errors import AuthenticityError, MalformedError
 from verdictd.tees.dcap.certificates import VerifiedChain, p256_key, verify_pem_chain
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
-from verdictd.tees.dcap.x509_names import common_name
 
 PCKCAType = Literal["processor", "platform"]
 
 SGX_EXTENSION = x509.ObjectIdentifier("1.2.840.113741.1.13.1")
-_MEMBER_NAME = bytes.fromhex("060a2a864886f84d010d01")
-_TCB_MEMBER_NAME = bytes.fromhex("060b2a864886f84d010d0102")
-_CONFIGURATION_MEMBER_NAME = bytes.fromhex("060b2a864886f84d010d0107")
+_MEMBER = bytes.fromhex("060a2a864886f84d010d01")
+_TCB_MEMBER = bytes.fromhex("060b2a864886f84d010d0102")
+_CONFIGURATION_MEMBER = bytes.fromhex("060b2a864886f84d010d0107")
 """The DER of a member's OID, 1.2.840.113741.1.13.1.n, .2.n and .7.n, but for the n at its end."""
-_PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE_ID, _CONFIGURATION = (bytes([number]) for number in range(1, 8))
-_COMPONENTS = tuple(bytes([number]) for number in range(1, 17))
-_PCESVN, _CPUSVN = bytes([17]), bytes([18])
+_PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE_ID, _CONFIGURATION = (_MEMBER + bytes([n]) for n in range(1, 8))
+_COMPONENTS = tuple(_TCB_MEMBER + bytes([n]) for n in range(1, 17))
+_PCESVN, _CPUSVN = _TCB_MEMBER + bytes([17]), _TCB_MEMBER + bytes([18])
+_MEMBERS = frozenset({_PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE_ID, _CONFIGURATION})
+_TCB_MEMBERS = frozenset({*_COMPONENTS, _PCESVN, _CPUSVN})
 _SVN_OF_DER = {bytes([INTEGER, 1, svn] if svn < 0x80 else [INTEGER, 2, 0, svn]): svn for svn in range(256)}
 _SGX_TYPES = {0: "standard", 1: "scalable", 2: "scalable with integrity"}
-_CONFIGURATION_FLAGS = {b"\1": "dynamic_platform", b"\2": "cached_keys", b"\3": "smt_enabled"}
+_CONFIGURATION_FLAGS = {
+    _CONFIGURATION_MEMBER + b"\1": "dynamic_platform",
+    _CONFIGURATION_MEMBER + b"\2": "cached_keys",
+    _CONFIGURATION_MEMBER + b"\3": "smt_enabled",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +97,10 @@ def verify_pck_chain(pem: bytes, roots: TrustRoots, memory: FactMemory) -> Verif
 
 def _verify_pck_chain(pem: bytes, roots: TrustRoots, memory: FactMemory) -> VerifiedPCK:
     chain = verify_pem_chain(pem, roots, "the PCK certificate chain", memory)
-    subject, issuer = common_name(chain.leaf.subject), common_name(chain.issuer.subject)
+    subject, issuer = chain.leaf.common_name, chain.issuer.common_name
     if not subject.endswith("SGX PCK Certificate"):
         raise AuthenticityError(f"the quote's certificate is named {subject!r}, expected an SGX PCK Certificate")
-    if not issuer.endswith(("SGX PCK Platform CA", "SGX PCK Processor CA")) or len(chain.path) != 2:
+    if not issuer.endswith(("SGX PCK Platform CA", "SGX PCK Processor CA")) or len(chain.issuers.certificates) != 2:
         raise AuthenticityError(
             f"the PCK certificate was issued by {issuer!r}, expected an SGX PCK Platform or Processor CA"
         )
@@ -122,11 +128,12 @@ def parse_sgx_extension(der: bytes) -> PlatformIdentity:
     Raises:
         MalformedError: anything else, a member twice, or one that is required absent.
     """
-    members = _members(der, _MEMBER_NAME)
-    unknown = [key.hex() for key in members if not _PPID <= key <= _CONFIGURATION]
+    members = _members(der, len(_PPID))
+    unknown = [key.hex() for key in members.keys() - _MEMBERS]
     if unknown:
         raise MalformedError(f"the SGX extension has unknown members {unknown}")
-    tcb = _members(_required(members, _TCB), _TCB_MEMBER_NAME)
+    tcb = _members(_required(members, _TCB), len(_PCESVN))
+    _check_ignored(tcb, _TCB_MEMBERS, _TCB_MEMBER)
     instance = members.get(_INSTANCE_ID)
     sgx_type = _unsigned(_required(members, _SGX_TYPE), 255, "SGX type")
     if sgx_type not in _SGX_TYPES:
@@ -144,28 +151,21 @@ def parse_sgx_extension(der: bytes) -> PlatformIdentity:
     )
 
 
-def _members(der: bytes, name: bytes) -> dict[bytes, bytes]:
-    """Read SEQUENCE OF SEQUENCE { OID, value } into {last byte of the OID: DER of the value}.
-
-    Args:
-        der: the whole sequence.
-        name: the DER of each OID but its last byte.
-    """
-    offset, end = read_single(der).expect(SEQUENCE, "the SGX extension").value_start, len(der)
-    members: dict[bytes, bytes] = {}
-    while offset < end:
-        tag, entry_start, entry_end = read_header(der, offset, end)
-        value_start = entry_start + len(name) + 1
-        key = der[value_start - 1 : value_start]
-        if tag != SEQUENCE or read_header(der, value_start, entry_end)[2] != entry_end:
-            raise MalformedError("an SGX extension member is not a sequence of name and value")
-        if not der.startswith(name, entry_start) or key in members:
-            raise MalformedError(
-                f"the SGX extension has a foreign or repeated member {der[entry_start:value_start].hex()}"
-            )
-        members[key] = der[value_start:entry_end]
-        offset = entry_end
+def _members(der: bytes, name_size: int) -> dict[bytes, bytes]:
+    """Read SEQUENCE OF SEQUENCE { OID, value }, whose OIDs are of one size, into {DER of the OID: DER of the value}."""
+    entries = read_spans(der, read_single(der).expect(SEQUENCE, "the SGX extension").value_start, len(der))
+    members = {der[start : start + name_size]: der[start + name_size : end] for _, start, end in entries}
+    if len(members) != len(entries) or {tag for tag, _, _ in entries} > {SEQUENCE}:
+        raise MalformedError("the SGX extension has a repeated member, or one that is no sequence of name and value")
     return members
+
+
+def _check_ignored(members: dict[bytes, bytes], known: AbstractSet[bytes], name: bytes) -> None:
+    """Check that members which are not known are at least what future versions of the extension could have there."""
+    for key in members.keys() - known:
+        if not key.startswith(name):
+            raise MalformedError(f"the SGX extension has a foreign member {key.hex()}")
+        read_single(members[key])
 
 
 def _required(members: dict[bytes, bytes], key: bytes) -> bytes:
@@ -178,7 +178,7 @@ def _components(tcb: dict[bytes, bytes]) -> bytes:
     try:  # most of the extension: in DER there is one way to write each SVN
         return bytes([_SVN_OF_DER[tcb[key]] for key in _COMPONENTS])
     except KeyError:  # one is absent or no SVN: say which
-        return bytes(_unsigned(_required(tcb, key), 255, f"TCB component {key[0]}") for key in _COMPONENTS)
+        return bytes(_unsigned(_required(tcb, key), 255, f"TCB component {key[-1]}") for key in _COMPONENTS)
 
 
 def _unsigned(der: bytes, maximum: int, what: str) -> int:
@@ -195,9 +195,12 @@ def _octets(der: bytes, size: int, what: str) -> bytes:
 def _configuration(der: bytes | None) -> tuple[str, ...]:
     if der is None:
         return ()
-    flags = _members(der, _CONFIGURATION_MEMBER_NAME)
+    flags = _members(der, len(_TCB_MEMBER) + 1)
+    _check_ignored(flags, _CONFIGURATION_FLAGS.keys(), _CONFIGURATION_MEMBER)
     return tuple(
-        name
-        for key, name in _CONFIGURATION_FLAGS.items()
-        if (flag := flags.get(key)) is not None and read_single(flag).value not in {b"", b"\0"}
+        [
+            name
+            for key, name in _CONFIGURATION_FLAGS.items()
+            if (flag := flags.get(key)) is not None and read_single(flag).value not in {b"", b"\0"}
+        ]
     )

@@ -34,6 +34,7 @@ class NamedCertificate(NamedTuple):
         der: the whole certificate.
         body: the bytes that the signature covers (tbsCertificate).
         issuer, subject: the DER of the names.
+        common_name: the subject's; empty where it has none, or several.
     """
 
     certificate: x509.Certificate
@@ -41,6 +42,7 @@ class NamedCertificate(NamedTuple):
     body: bytes
     issuer: bytes
     subject: bytes
+    common_name: str
 
     def __str__(self) -> str:
         """The subject's common name, for messages."""
@@ -66,8 +68,9 @@ def parse_certificate(der: bytes) -> NamedCertificate:
     issuer_end = read_header(der, issuer_start, end)[2]
     subject_start = read_header(der, issuer_end, end)[2]  # past the validity
     subject_end = read_header(der, subject_start, end)[2]
+    subject = der[subject_start:subject_end]
     return NamedCertificate(
-        certificate, der, der[body_start:end], der[issuer_start:issuer_end], der[subject_start:subject_end]
+        certificate, der, der[body_start:end], der[issuer_start:issuer_end], subject, common_name(subject)
     )
 
 
