@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     configure_logging(arguments.log_level)
     try:
-        peer = open_peer(arguments)
+        peer = open_peer(Role.CLIENT, arguments)
         endpoint: Endpoint = NullTLSEndpoint()
         if arguments.tls != "nulltls":
             endpoint = RATSTLSEndpoint(make_tls_context(Role.CLIENT, arguments, peer), peer.judge)

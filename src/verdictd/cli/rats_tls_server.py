@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.claim = arguments.claim or list(_SAMPLE_CLAIMS)
     configure_logging(arguments.log_level)
     try:
-        peer = open_peer(arguments)
+        peer = open_peer(Role.SERVER, arguments)
         context = None if arguments.tls == "nulltls" else make_tls_context(Role.SERVER, arguments, peer)
 
         def make_endpoint(_: str) -> Endpoint:

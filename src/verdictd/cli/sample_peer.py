@@ -57,12 +57,13 @@ class SamplePeer:
         )
 
 
-def open_peer(arguments: argparse.Namespace) -> SamplePeer:
+def open_peer(role: Role, arguments: argparse.Namespace) -> SamplePeer:
     """Make our side from the flags, and say which weaker choices they hold.
 
     Raises:
         VerdictdError: something that the flags name cannot be used.
     """
+    _check_enforceable(role, arguments)
     setup = AppraisalSetup(
         roots=read_trust_roots(arguments),
         acceptance=read_acceptance(arguments),
@@ -79,6 +80,19 @@ def open_peer(arguments: argparse.Namespace) -> SamplePeer:
     for warning in setup.warnings:
         _LOGGER.warning("%s", warning)
     return peer
+
+
+def _check_enforceable(role: Role, arguments: argparse.Namespace) -> None:
+    """Refuse to drop a verifier that was named because the other flags leave it nothing to judge."""
+    if not arguments.verifier or choose_verifier(arguments.verifier) is VerifierName.NULL:
+        return
+    named = f"the verifier {arguments.verifier} is named and cannot be enforced"
+    if arguments.tls == "nulltls":
+        raise ConfigError(f"{named}: nulltls carries no certificates", remedy="use -t openssl, or name -v nullverifier")
+    if role is Role.SERVER and not arguments.mutual:
+        raise ConfigError(
+            f"{named}: without --mutual no client presents evidence", remedy="add --mutual, or name -v nullverifier"
+        )
 
 
 def make_tls_context(role: Role, arguments: argparse.Namespace, peer: SamplePeer) -> RATSTLSContext:

@@ -118,22 +118,29 @@ class Registrar:
         self._clock = clock
 
     def conclude(self, handshake: HandshakeOutcome, judgement: Judgement | None) -> None:
-        """Record what became of a handshake. Handshakes without any certificate are logged and not recorded."""
+        """Record what became of a handshake. Handshakes without any certificate are logged and not recorded.
+
+        A certificate that was refused before it could be judged is recorded as well: its peer was told the id.
+        """
         accepted, sentence = _describe(handshake)
-        if judgement is None:
+        if judgement is not None:
+            identifier = judgement.attestation_id
+        elif isinstance(handshake.outcome, PeerRefused):
+            identifier = handshake.outcome.verdict.attestation_id
+        else:
             level = logging.INFO if accepted else logging.WARNING
             _LOGGER.log(level, "handshake", extra={"peer": handshake.peer, "accepted": accepted, "why": sentence})
             return
         record = AttestationRecord(
             number=self._history.next_number(),
-            attestation_id=judgement.attestation_id,
+            attestation_id=identifier,
             at=self._clock(),
             peer=handshake.peer,
             accepted=accepted,
             sentence=sentence,
-            result=judgement.result,
-            decision=judgement.decision,
-            duration_s=judgement.duration_s,
+            result=None if judgement is None else judgement.result,
+            decision=None if judgement is None else judgement.decision,
+            duration_s=handshake.seconds if judgement is None else judgement.duration_s,
         )
         self._history.add(record)
         _log(record)

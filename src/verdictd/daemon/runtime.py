@@ -54,6 +54,7 @@ class Daemon:
         self._history = AttestationHistory(settings.attestation_history)
         self._started_at = datetime.now(UTC)
         self._stopping = asyncio.Event()
+        self._reload_wanted = asyncio.Event()
         self._state: State | None = None
         self._listener: AttestationListener | None = None
         self._server: RATSTLSServer | None = None
@@ -72,15 +73,17 @@ class Daemon:
             self._announce(state, [f"{pair.reason}; {pair.remedy}" for pair in unusable])
             registrar = Registrar(self._history, lambda: datetime.now(UTC))
             self._listener = AttestationListener(state.serving, registrar, lambda: datetime.now(UTC))
-            api = self._start_api()
-            self._server = await self._start_server(self._listener)
+            # Before anyone is told that it serves, so that whoever then sends a signal meets its handler.
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stopping.set)
-            loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self._reload()))
-            rotation = loop.create_task(self._rotate())
+            loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
+            api = self._start_api()
+            self._server = await self._start_server(self._listener)
+            background = [loop.create_task(self._rotate()), loop.create_task(self._reload_when_wanted())]
             await self._stopping.wait()
             _LOGGER.info("stopping")
-            rotation.cancel()
+            for task in background:
+                task.cancel()
             await self._server.stop(grace_s=_STOP_GRACE_S)
         finally:
             self._history.close()
@@ -145,12 +148,22 @@ class Daemon:
             connections=0 if self._server is None else self._server.connections,
         )
 
+    async def _reload_when_wanted(self) -> None:
+        """Reload after each SIGHUP, one reload after the other: what was read last stays."""
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted.clear()
+            await self._reload()
+
     async def _reload(self) -> None:
         """Take up settings, roots, collateral, policies and a new identity; keep the old ones where that fails."""
         try:
             state, unusable = await asyncio.get_running_loop().run_in_executor(None, self._read_again)
         except VerdictdError as error:
             _LOGGER.warning("reload failed, nothing was changed", extra={"why": str(error)})
+            return
+        except Exception:
+            _LOGGER.exception("reload failed, nothing was changed; this is a fault in the program")
             return
         self._meet_with(state)
         self._announce(state, unusable)
