@@ -51,8 +51,7 @@ class QEIdentity:
 def parse_qe_identity(body: bytes) -> QEIdentity:
     """Parse the signed text of a QE identity.
 
-    MISCSELECT and its mask are hex text of the number's big-endian form in the document; they are turned into the
-    report's byte order here.
+    All byte strings of the document, MISCSELECT and its mask included, stand in the report's byte order.
 
     Raises:
         MalformedError, LimitExceededError: it does not follow its format.
@@ -78,8 +77,8 @@ def parse_qe_identity(body: bytes) -> QEIdentity:
         issue_date=document.date("issueDate"),
         next_update=document.date("nextUpdate"),
         evaluation_data_number=document.integer("tcbEvaluationDataNumber", 2**32 - 1),
-        misc_select=document.octets("miscselect", 4)[::-1],
-        misc_select_mask=document.octets("miscselectMask", 4)[::-1],
+        misc_select=document.octets("miscselect", 4),
+        misc_select_mask=document.octets("miscselectMask", 4),
         attributes=document.octets("attributes", 16),
         attributes_mask=document.octets("attributesMask", 16),
         mr_signer=document.octets("mrsigner", 32),
