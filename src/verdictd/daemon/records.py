@@ -76,19 +76,23 @@ class AttestationHistory:
             return {name: self._counts[name] for name in ("accepted", "refused")}
 
     def follow(self, wait_s: float) -> Iterator[AttestationRecord | None]:
-        """Yield records concluded from now on, and ``None`` after each `wait_s` without one; ends when closed.
+        """Return records concluded from this call on, and ``None`` after each `wait_s` without one; ends when closed.
 
         Records that are forgotten before a slow follower comes to them are missing.
         """
-        seen = set(self._records)
+        with self._changed:
+            seen = set(self._records)
+        return self._follow(seen, wait_s)
+
+    def _follow(self, seen: set[int], wait_s: float) -> Iterator[AttestationRecord | None]:
         while True:
             with self._changed:
-                fresh = [record for number, record in self._records.items() if number not in seen]
                 if self._closed:
                     return
+                fresh = [record for number, record in self._records.items() if number not in seen]
                 if not fresh:
                     self._changed.wait(wait_s)
-            seen = {number for number in seen if number in self._records} | {record.number for record in fresh}
+                seen = seen & self._records.keys() | {record.number for record in fresh}
             if fresh:
                 yield from fresh
             else:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -10,6 +11,7 @@ from verdictd.core.result import JSONValue
 from verdictd.daemon.proto import verdictd_pb2 as messages
 from verdictd.daemon.proto.verdictd_pb2_grpc import AttestationServiceStub
 
+_MAX_LIMIT = 2**32 - 1
 _MARKS = {
     messages.CHECK_RESULT_PASS: "pass",
     messages.CHECK_RESULT_FAIL: "FAIL",
@@ -25,7 +27,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="List the attestations that verdictd remembers; with an ID, all their checks.",
     )
     parser.add_argument("id", nargs="?", default="", metavar="ID", help="the first digits of an attestation id")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many, the newest (default 20)")
+    parser.add_argument(
+        "--limit",
+        type=_parse_limit,
+        default=20,
+        metavar="N",
+        help="at most so many, the newest (default 20), 0 for all",
+    )
     parser.add_argument("--follow", action="store_true", help="go on with new attestations as they happen")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=run)
@@ -36,23 +44,31 @@ def run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
     del now
     with client_api(arguments.client_api) as channel:
         service = AttestationServiceStub(channel)
+        stream = None
+        if arguments.follow:  # from before the past is asked for, so that nothing falls between the two
+            stream = service.WatchAttestations(messages.WatchAttestationsRequest(id_prefix=arguments.id.lower()))
+            stream.initial_metadata()  # comes when the daemon has begun
         request = messages.ListAttestationsRequest(limit=arguments.limit, id_prefix=arguments.id.lower())
         found = service.ListAttestations(request, timeout=TIMEOUT_S).attestations
         for attestation in found:
             _write(attestation, arguments, out)
-        if not found and not arguments.follow:
+        if stream is not None:
+            _follow(stream, {attestation.number for attestation in found}, arguments, out)
+        elif not found:
             out.write("no attestation is remembered\n" if not arguments.id else f"no attestation {arguments.id}\n")
             return 1 if arguments.id else 0
-        if arguments.follow:
-            _follow(service, arguments, out)
     return 0
 
 
-def _follow(service: AttestationServiceStub, arguments: argparse.Namespace, out: TextIO) -> None:
+def _follow(
+    stream: Iterable[messages.Attestation], shown: set[int], arguments: argparse.Namespace, out: TextIO
+) -> None:
+    out.flush()
     try:
-        for attestation in service.WatchAttestations(messages.WatchAttestationsRequest(id_prefix=arguments.id.lower())):
-            _write(attestation, arguments, out)
-            out.flush()
+        for attestation in stream:
+            if attestation.number not in shown:
+                _write(attestation, arguments, out)
+                out.flush()
     except KeyboardInterrupt:
         return
 
@@ -92,6 +108,12 @@ def _describe(attestation: messages.Attestation) -> list[str]:
     lines += [f"  {item} from {source}" for item, source in sorted(attestation.collateral_sources.items())]
     lines.append(f"  judged in {attestation.duration.ToTimedelta().total_seconds() * 1000:.1f} ms")
     return lines
+
+
+def _parse_limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _MAX_LIMIT:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a number from 0 to {_MAX_LIMIT}")
+    return int(text)
 
 
 def _build(attestation: messages.Attestation) -> JSONValue:
