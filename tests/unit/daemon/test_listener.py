@@ -1,0 +1,206 @@
+"""What the listener makes of handshakes: who is recorded, who is served, and what no peer leaves behind."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.unit.appraisal.platforms import NOW, appraiser, identity
+from verdictd.appraisal.verifiers import VerifierName
+from verdictd.daemon.judging import JudgingSettings, Registrar
+from verdictd.daemon.listener import AttestationListener, Serving
+from verdictd.daemon.records import AttestationHistory
+from verdictd.policy.decision import Decision, Outcome
+from verdictd.ratstls.certificate_builder import Identity, build_identity
+from verdictd.ratstls.channel import (
+    ChannelFailed,
+    DataReceived,
+    Event,
+    Failure,
+    PeerAccepted,
+    PeerRefused,
+    PeerVerdict,
+    Role,
+)
+from verdictd.ratstls.endpoint import RATSTLSEndpoint
+from verdictd.ratstls.nulltls import NullTLSEndpoint
+from verdictd.ratstls.server import HandshakeOutcome
+from verdictd.ratstls.tls_context import RATSTLSContext
+
+PEER = "192.0.2.7:4711"
+OWN = build_identity(at=datetime.now(UTC))
+
+
+class Fixture:
+    """A listener whose policy and reference values a test can change at any instant."""
+
+    def __init__(self, *, tls: bool = True, verifier: VerifierName = VerifierName.SGX_ECDSA) -> None:
+        self.in_force = "first"
+        self.open_reference: str | None = None
+        self.history = AttestationHistory(10)
+        judging = JudgingSettings(
+            appraiser=appraiser(),
+            verifier=verifier,
+            decide=self.decide,
+            still_holds=lambda decision: decision.reference_digest == self.in_force,
+            shipped_reference_remedy=lambda: self.open_reference,
+        )
+        context = RATSTLSContext(Role.SERVER, OWN, mutual=True) if tls else None
+        self.listener = AttestationListener(
+            Serving(judging=judging, context=context), Registrar(self.history, lambda: NOW), lambda: NOW
+        )
+
+    def decide(self, given: dict[str, Any]) -> Decision:
+        return Decision(allow=True, outcome=Outcome.ALLOWED, reason="it is", reference_digest=self.in_force)
+
+    def shake_hands(self, peer: Identity, *, before_the_end: str | None = None) -> tuple[list[Event], bool]:
+        """Carry a handshake to its end and let the listener observe it; return our events, and whether it is served."""
+        ours = self.listener.make_endpoint(PEER)
+        theirs = RATSTLSEndpoint(RATSTLSContext(Role.CLIENT, peer, mutual=True), _trust)
+        events = list(ours.start())
+        theirs.start()
+        for _ in range(6):
+            events += ours.receive(theirs.bytes_to_send())
+            theirs.receive(ours.bytes_to_send())
+        self.in_force = before_the_end or self.in_force
+        outcome = events[0]
+        assert isinstance(outcome, PeerAccepted | PeerRefused | ChannelFailed)
+        self.listener.observe(HandshakeOutcome(peer=PEER, outcome=outcome, seconds=0.25))
+        connection = FakeConnection()
+        if isinstance(outcome, PeerAccepted):
+            asyncio.run(self.listener.serve(connection))  # type: ignore[arg-type]
+        return events, connection.answers != []
+
+
+class FakeConnection:
+    """A peer that asks for the version, and then no more."""
+
+    peer = PEER
+
+    def __init__(self) -> None:
+        self.requests = [b'{"command":"version"}']
+        self.answers: list[bytes] = []
+
+    async def read(self) -> bytes:
+        return self.requests.pop() if self.requests else b""
+
+    async def write(self, data: bytes) -> None:
+        self.answers.append(data)
+
+
+def _trust(certificate: bytes) -> PeerVerdict:
+    return PeerVerdict(attestation_id="00000000", allowed=True, reason="not asked")
+
+
+def test_an_accepted_peer_is_recorded_with_every_check_and_served() -> None:
+    fixture = Fixture()
+    peer = identity()
+    events, served = fixture.shake_hands(peer)
+    assert served
+    assert not [event for event in events if isinstance(event, DataReceived)]
+    (record,) = fixture.history.find("", 0)
+    assert (record.attestation_id, record.peer, record.accepted) == (peer.attestation_id, PEER, True)
+    assert record.result is not None
+    assert record.result.allowed
+    assert record.decision is not None
+
+
+def test_a_peer_accepted_under_what_an_upload_replaced_is_not_served() -> None:
+    fixture = Fixture()
+    events, served = fixture.shake_hands(identity(), before_the_end="second")
+    assert isinstance(events[0], PeerAccepted)
+    assert not served
+    (record,) = fixture.history.find("", 0)
+    assert not record.accepted
+    assert "were replaced while the peer connected" in record.sentence
+    _, served = fixture.shake_hands(identity())
+    assert served, "the next one from the same address is judged by itself"
+
+
+def test_while_the_reference_values_are_the_shipped_ones_nobody_is_let_in() -> None:
+    fixture = Fixture()
+    fixture.open_reference = "name yours"
+    _, served = fixture.shake_hands(identity())
+    assert not served
+    (record,) = fixture.history.find("", 0)
+    assert record.result is not None
+    assert [check.name for check in record.result.refusals] == ["policy.reference"]
+    assert record.decision is None
+    assert record.sentence.endswith("; name yours")
+
+
+def test_a_refused_peer_is_recorded_and_not_served() -> None:
+    fixture = Fixture()
+    events, served = fixture.shake_hands(identity(debug=True))
+    assert isinstance(events[0], PeerRefused)
+    assert not served
+    assert fixture.history.counts() == {"accepted": 0, "refused": 1}
+
+
+def test_the_null_verifier_asks_no_policy() -> None:
+    fixture = Fixture(verifier=VerifierName.NULL)
+    fixture.open_reference = "name yours"
+    _, served = fixture.shake_hands(build_identity(at=NOW))
+    assert served
+    (record,) = fixture.history.find("", 0)
+    assert record.decision is None
+
+
+def test_what_was_refused_before_it_could_be_judged_is_recorded_under_the_id_that_its_peer_was_told() -> None:
+    fixture = Fixture()
+    fixture.listener.make_endpoint(PEER)
+    verdict = PeerVerdict(attestation_id="0badcafe", allowed=False, reason="it cannot be read")
+    fixture.listener.observe(HandshakeOutcome(peer=PEER, outcome=PeerRefused(verdict=verdict), seconds=0.25))
+    (record,) = fixture.history.find("0badcafe", 0)
+    assert (record.accepted, record.sentence, record.result, record.duration_s) == (False, verdict.reason, None, 0.25)
+
+
+@pytest.mark.parametrize("failure", list(Failure))
+def test_a_handshake_that_dies_leaves_nothing_behind(failure: Failure, caplog: pytest.LogCaptureFixture) -> None:
+    fixture = Fixture()
+    for number in range(50):
+        peer = f"192.0.2.7:{number}"
+        fixture.listener.make_endpoint(peer).start()
+        outcome = ChannelFailed(failure=failure, message="it died", remedy="nothing")
+        fixture.listener.observe(HandshakeOutcome(peer=peer, outcome=outcome, seconds=0))
+    assert fixture.listener._judges == {}
+    assert fixture.listener._turned_away == set()
+    assert fixture.history.find("", 0) == ()
+    lines = [entry for entry in caplog.records if entry.message == "handshake"]
+    assert len(lines) == 50
+    assert {vars(entry)["why"] for entry in lines} == {"it died; nothing"}
+    assert {entry.levelno for entry in lines} == {logging.WARNING}
+
+
+def test_without_tls_nobody_is_judged_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    fixture = Fixture(tls=False)
+    endpoint = fixture.listener.make_endpoint(PEER)
+    assert isinstance(endpoint, NullTLSEndpoint)
+    (accepted,) = endpoint.start()
+    assert isinstance(accepted, PeerAccepted)
+    fixture.listener.observe(HandshakeOutcome(peer=PEER, outcome=accepted, seconds=0))
+    assert fixture.history.find("", 0) == ()
+    assert "not asked for evidence (nulltls)" in vars(caplog.records[-1])["why"]
+
+
+def test_connections_keep_what_they_began_with_when_something_else_is_served() -> None:
+    fixture = Fixture()
+    before = fixture.listener.make_endpoint(PEER)
+    assert isinstance(before, RATSTLSEndpoint)
+    fixture.listener.replace(Serving(judging=fixture.listener.serving.judging, context=None))
+    assert isinstance(fixture.listener.make_endpoint("192.0.2.8:1"), NullTLSEndpoint)
+
+
+def test_the_log_line_of_an_attestation_holds_what_an_operator_looks_for(caplog: pytest.LogCaptureFixture) -> None:
+    fixture = Fixture()
+    peer = identity(debug=True)
+    fixture.shake_hands(peer)
+    (line,) = [vars(entry) for entry in caplog.records if entry.message == "attestation"]
+    assert line["id"] == peer.attestation_id
+    assert line["peer"] == PEER
+    assert (line["verdict"], line["tee"], line["tcb_status"]) == ("refused", "sgx_ecdsa", "UpToDate")
+    assert line["failed_checks"] == ["enclave.debug"]
+    assert "enclave.debug" in line["why"]
