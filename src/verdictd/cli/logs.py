@@ -57,8 +57,10 @@ LEVELS = {
 
 
 def _quote(value: object) -> str:
-    return json.dumps(value, default=str, ensure_ascii=False)
+    # JSON escapes the control characters of ASCII alone; others end lines too, turn them round, or command terminals.
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 
 def _escape(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+    return _quote(text)[1:-1]
