@@ -153,7 +153,7 @@ def _read_json(path: str, max_bytes: int) -> str:
     text = read_text(path, max_bytes)
     try:
         json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON: {error}") from error
     return text
 
@@ -167,7 +167,6 @@ def _report(status: bytes, success: str, out: TextIO) -> int:
 
 
 def _write_export(status: bytes, content: bytes, path: Path, out: TextIO) -> int:
-    code = _report(status, f"written to {path}", out)
-    if code == _ACCEPTED:
+    if status == _OK:
         write_whole(path, content)
-    return code
+    return _report(status, f"written to {path}", out)
