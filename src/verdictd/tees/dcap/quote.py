@@ -113,19 +113,19 @@ def quote_tee_type(data: bytes) -> int:
     if len(data) < HEADER_BYTES + 2:
         raise MalformedError(f"a quote is at least {HEADER_BYTES + 2} bytes long, this one is {len(data)}")
     version, _, tee_type = struct.unpack_from("<HHI", data)
-    if version == 3:
-        return TEE_TYPE_SGX
-    if version in {4, 5}:
-        if tee_type not in {TEE_TYPE_SGX, TEE_TYPE_TDX}:
-            raise UnsupportedError(f"the quote's TEE type is 0x{tee_type:x}, known are 0 (SGX) and 0x81 (TDX)")
-        return int(tee_type)
-    raise UnsupportedError(f"the quote's version is {version}, supported are 3, 4 and 5")
+    if version not in {3, 4, 5}:
+        raise UnsupportedError(f"the quote's version is {version}, supported are 3, 4 and 5")
+    if version == 3 and tee_type != TEE_TYPE_SGX:  # reserved there: quotes of other TEEs have later versions
+        raise UnsupportedError(f"the quote has version 3 and TEE type 0x{tee_type:x}, expected 0 (SGX)")
+    if tee_type not in {TEE_TYPE_SGX, TEE_TYPE_TDX}:
+        raise UnsupportedError(f"the quote's TEE type is 0x{tee_type:x}, known are 0 (SGX) and 0x81 (TDX)")
+    return int(tee_type)
 
 
 def parse_quote(data: bytes) -> Quote:
     """Parse an SGX quote of version 3, 4 (tee_type 0) or 5 (body type 1).
 
-    Layout: header 48 bytes (version u16, attestation key type u16, v3 reserved / v4 and v5 tee_type u32, QE SVN u16,
+    Layout: header 48 bytes (version u16, attestation key type u16, tee_type u32 (v3: reserved, zero), QE SVN u16,
     PCE SVN u16, QE vendor id 16, user data 20); v5: body type u16, body size u32; body 384; u32 size of the signature
     data; signature 64, attestation key 64; v3: QE report 384, its signature 64, auth data (u16 size), certification
     data (u16 type, u32 size); v4 and v5 wrap what follows the key in certification data of type 6. All little-endian.
