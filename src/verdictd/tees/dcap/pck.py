@@ -155,7 +155,7 @@ def _members(der: bytes, name_size: int) -> dict[bytes, bytes]:
     """Read SEQUENCE OF SEQUENCE { OID, value }, whose OIDs are of one size, into {DER of the OID: DER of the value}."""
     entries = read_spans(der, read_single(der).expect(SEQUENCE, "the SGX extension").value_start, len(der))
     members = {der[start : start + name_size]: der[start + name_size : end] for _, start, end in entries}
-    if len(members) != len(entries) or {tag for tag, _, _ in entries} > {SEQUENCE}:
+    if len(members) != len(entries) or {tag for tag, _, _ in entries} - {SEQUENCE}:
         raise MalformedError("the SGX extension has a repeated member, or one that is no sequence of name and value")
     return members
 
