@@ -99,11 +99,16 @@ class PolicyRunner:
         Raises:
             WorkerLostError: one does not start, for example because the engine is not installed.
         """
-        started = [self._free.get_nowait() or WorkerProcess() for _ in range(self._workers)]
-        for worker in started:
-            self._free.put(worker)
-        for worker in started:
-            worker.wait_ready()
+        taken = [self._free.get() for _ in range(self._workers)]
+        try:
+            for place, worker in enumerate(taken):
+                taken[place] = _if_usable(worker) or WorkerProcess()
+            for worker in taken:
+                if worker is not None:
+                    worker.wait_ready()
+        finally:
+            for worker in taken:
+                self._free.put(_if_usable(worker))
 
     def close(self) -> None:
         """End all workers, after the requests that they have."""
