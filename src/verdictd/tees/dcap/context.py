@@ -4,19 +4,21 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
-from verdictd.core.checks import Check, CheckLog
+from verdictd.core.checks import Check, CheckResult
 from verdictd.core.errors import VerdictdError
 from verdictd.tees.dcap.acceptance import Acceptance
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
 T = TypeVar("T")
+_PASS, _FAIL, _NOT_MADE = CheckResult.PASS, CheckResult.FAIL, CheckResult.NOT_MADE
+"""Looking a member up in its class costs several times as much, and dozens of checks make an appraisal."""
 
 
 class AppraisalContext:
     """One appraisal under way. `requirements` names every check there is and what it requires."""
 
-    __slots__ = ("acceptance", "at", "expiries", "log", "memory", "requirements", "roots")
+    __slots__ = ("_checks", "acceptance", "at", "expiries", "memory", "requirements", "roots")
 
     def __init__(
         self,
@@ -34,25 +36,32 @@ class AppraisalContext:
         self.at = at
         self.memory = memory
         self.requirements = requirements
-        self.log = CheckLog()
         self.expiries: list[datetime] = []
+        self._checks: list[Check] = []
 
     def passed(self, name: str, found: str) -> None:
         """Record a check that holds."""
-        self.log.passed(name, self.requirements[name], found)
+        self._checks.append(Check(name, _PASS, self.requirements[name], found))
 
     def failed(self, name: str, found: str, remedy: str = "") -> None:
         """Record a check that does not hold."""
-        self.log.failed(name, self.requirements[name], found, remedy)
+        self._checks.append(Check(name, _FAIL, self.requirements[name], found, remedy))
 
     def require(self, holds: object, name: str, found: str, remedy: str = "") -> bool:
-        """Record whether a check holds, with what it requires taken from `requirements`."""
-        return self.log.require(holds, name, self.requirements[name], found, remedy)
+        """Record a check that passed if `holds` is exactly ``True`` and failed otherwise; return that.
+
+        As in `CheckLog.require`, what is merely truthy is a programming error that must refuse.
+        """
+        if holds is True:
+            self.passed(name, found)
+            return True
+        self.failed(name, found, remedy)
+        return False
 
     def skip(self, why: str, *names: str) -> None:
         """Record checks that cannot be made, and why. They refuse like failed ones."""
         for name in names:
-            self.log.not_made(name, self.requirements[name], why)
+            self._checks.append(Check(name, _NOT_MADE, self.requirements[name], why))
 
     def attempt(self, name: str, verify: Callable[[], T]) -> T | None:
         """Run a verification; where it refuses with an error of ours, log a failed check and return ``None``."""
@@ -68,10 +77,9 @@ class AppraisalContext:
         Raises:
             RuntimeError: one was left out: a fault in the program, which must not let anything pass.
         """
-        checks = self.log.finish()
-        if [check.name for check in checks] != list(self.requirements):
+        if [check.name for check in self._checks] != list(self.requirements):
             raise RuntimeError("an appraisal did not make exactly the checks that there are")
-        return checks
+        return tuple(self._checks)
 
     def require_in_time(self, name: str, not_before: datetime, not_after: datetime, remedy: str) -> None:
         """Record whether the instant lies in [`not_before`, `not_after`), both aware.

@@ -4,8 +4,7 @@ Spec: Intel SGX PCK Certificate and Certificate Revocation List Profile Specific
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -44,8 +43,7 @@ _CONFIGURATION_FLAGS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlatformIdentity:
+class PlatformIdentity(NamedTuple):
     """What the SGX extension of a PCK certificate says of the platform.
 
     Attributes:
@@ -71,8 +69,7 @@ class PlatformIdentity:
     configuration: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedPCK:
+class VerifiedPCK(NamedTuple):
     """A PCK certificate whose chain holds up to a trusted root. Not judged: time and revocation."""
 
     chain: VerifiedChain

@@ -3,8 +3,7 @@
 A step whose input is missing logs its checks as not made, so that one failure hides none of the others.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+from typing import NamedTuple
 
 from verdictd.tees.dcap.acceptance import TCBStatus
 from verdictd.tees.dcap.collateral import Collateral
@@ -20,8 +19,7 @@ from verdictd.tees.dcap.tcb_checks import check_advisories, check_freshness, che
 from verdictd.tees.dcap.tcb_info import TCBLevel
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlatformFindings:
+class PlatformFindings(NamedTuple):
     """What the steps verified; ``None`` where a check before it failed.
 
     Trust: each part holds by itself. The platform is acceptable only if no check in the log refuses.
@@ -68,7 +66,6 @@ def appraise_platform(
     advisory_ids = tuple(sorted({advisory for found in (level, qe_level) if found for advisory in found.advisory_ids}))
     check_advisories(level, qe_level, advisory_ids, context)
     items = {"TCB info": tcb_info, "QE identity": qe_identity, "root CA CRL": root_crl, "PCK CRL": pck_crl}
-    issue_dates: dict[str, datetime] = {name: item.issue_date for name, item in items.items() if item is not None}
     return PlatformFindings(
         pck=pck,
         tcb_info=tcb_info,
@@ -77,5 +74,5 @@ def appraise_platform(
         qe_level=qe_level,
         status=status,
         advisory_ids=advisory_ids,
-        evaluation_data_number=check_freshness(tcb_info, qe_identity, issue_dates, context),
+        evaluation_data_number=check_freshness(tcb_info, qe_identity, items, context),
     )

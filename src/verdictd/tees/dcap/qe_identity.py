@@ -3,8 +3,8 @@
 Spec: Intel PCS API v4, "Get Quoting Enclave (QE) Identity".
 """
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from verdictd.core.errors import MalformedError, UnsupportedError
 from verdictd.tees.dcap.acceptance import TCBStatus
@@ -12,8 +12,7 @@ from verdictd.tees.dcap.json_reader import parse_json_document
 from verdictd.tees.dcap.tcb_info import parse_status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QETCBLevel:
+class QETCBLevel(NamedTuple):
     """One version of the enclave: the least ISVSVN it needs, and its status."""
 
     isv_svn: int
@@ -22,8 +21,7 @@ class QETCBLevel:
     advisory_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QEIdentity:
+class QEIdentity(NamedTuple):
     """A parsed identity of a quoting enclave. Trust: unauthenticated until its signature was verified.
 
     Attributes:

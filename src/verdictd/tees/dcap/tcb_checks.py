@@ -1,14 +1,17 @@
 """Checks of a genuine platform's TCB against what the operator accepts."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from typing import TypeAlias
 
 from verdictd.tees.dcap.acceptance import TCBStatus
 from verdictd.tees.dcap.context import AppraisalContext, format_instant
-from verdictd.tees.dcap.endorsements import VerifiedQEIdentity, VerifiedTCBInfo
+from verdictd.tees.dcap.endorsements import VerifiedCRL, VerifiedQEIdentity, VerifiedTCBInfo
 from verdictd.tees.dcap.pck import VerifiedPCK
 from verdictd.tees.dcap.qe_identity import QETCBLevel
 from verdictd.tees.dcap.tcb_info import TCBLevel
 from verdictd.tees.dcap.tcb_level import converge, describe_shortfall, find_level
+
+Endorsement: TypeAlias = VerifiedTCBInfo | VerifiedQEIdentity | VerifiedCRL
 
 
 def check_tcb(
@@ -55,10 +58,10 @@ def check_advisories(
 def check_freshness(
     tcb_info: VerifiedTCBInfo | None,
     qe_identity: VerifiedQEIdentity | None,
-    issue_dates: dict[str, datetime],
+    items: Mapping[str, Endorsement | None],
     context: AppraisalContext,
 ) -> int | None:
-    """Check the evaluation data number and the age of the collateral.
+    """Check the evaluation data number, and the age of all collateral: `items`, by what to call each.
 
     Returns:
         The lower evaluation data number of TCB info and QE identity; ``None`` where one of them does not hold.
@@ -75,15 +78,16 @@ def check_freshness(
             f"{number}, required at least {required}",
             "fetch newer collateral, or lower --min-evaluation-data-number",
         )
-    _check_age(issue_dates, context)
+    _check_age(items, context)
     return number
 
 
-def _check_age(issue_dates: dict[str, datetime], context: AppraisalContext) -> None:
+def _check_age(items: Mapping[str, Endorsement | None], context: AppraisalContext) -> None:
     limit = context.acceptance.max_collateral_age
     if limit is None:
         context.passed("collateral.age", "no limit is set but each item's expiry")
         return
+    issue_dates = {name: item.issue_date for name, item in items.items() if item is not None}
     if not issue_dates:
         context.skip("no collateral holds", "collateral.age")
         return

@@ -4,8 +4,8 @@ Spec: Intel PCS API v4, "Get TCB Info" (version 3 of the structure), and v3 of t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from verdictd.core.errors import MalformedError, UnsupportedError
 from verdictd.tees.dcap.acceptance import TCBStatus
@@ -16,8 +16,7 @@ _ComponentsParser = Callable[[JSONObject], bytes]
 _STATUSES = {status.value: status for status in TCBStatus}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TCBLevel:
+class TCBLevel(NamedTuple):
     """One level: the least SVNs a platform needs to be at it, and its status.
 
     Attributes:
@@ -35,8 +34,7 @@ class TCBLevel:
     advisory_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TCBInfo:
+class TCBInfo(NamedTuple):
     """A parsed TCB info document. Trust: unauthenticated until its signature was verified.
 
     Attributes:

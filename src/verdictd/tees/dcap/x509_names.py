@@ -56,22 +56,27 @@ def parse_certificate(der: bytes) -> NamedCertificate:
         MalformedError: not an X.509 certificate in DER (RFC 5280, 4.1).
     """
     try:
+        body, issuer, subject, name = _read_body(der)
         certificate = x509.load_der_x509_certificate(der)
-    except LIBRARY_ERRORS as error:
+    except (*LIBRARY_ERRORS, MalformedError) as error:
         raise MalformedError(f"not an X.509 certificate: {error}") from error
+    return NamedCertificate(certificate, der, body, issuer, subject, name)
+
+
+def _read_body(der: bytes) -> tuple[bytes, bytes, bytes, str]:
+    """Read the signed bytes, the DER of issuer and subject, and the subject's common name."""
     body_start = read_header(der, 0, len(der))[1]
     _, start, end = read_header(der, body_start, len(der))
-    tag, _, after = read_header(der, start, end)
+    tag, serial_start, after = read_header(der, start, end)
     if tag == _EXPLICIT_VERSION:
-        after = read_header(der, after, end)[2]  # serial number
+        _, serial_start, after = read_header(der, after, end)
+    if int.from_bytes(der[serial_start:after], "big", signed=True) <= 0:
+        raise MalformedError("its serial number is not positive")  # RFC 5280, 4.1.2.2; the library only warns
     issuer_start = read_header(der, after, end)[2]  # past the signature algorithm
     issuer_end = read_header(der, issuer_start, end)[2]
     subject_start = read_header(der, issuer_end, end)[2]  # past the validity
-    subject_end = read_header(der, subject_start, end)[2]
-    subject = der[subject_start:subject_end]
-    return NamedCertificate(
-        certificate, der, der[body_start:end], der[issuer_start:issuer_end], subject, common_name(subject)
-    )
+    subject = der[subject_start : read_header(der, subject_start, end)[2]]
+    return der[body_start:end], der[issuer_start:issuer_end], subject, common_name(subject)
 
 
 def parse_crl(der: bytes) -> tuple[x509.CertificateRevocationList, bytes, bytes]:
