@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import TRUST
-from tests.e2e.processes import GREETING, SCENARIO_FLAGS, Verifier, run, verifier
+from tests.e2e.processes import GREETING, SCENARIO_FLAGS, Service, Verifier, run, verifier
 
 FILE = ("--collateral", "collateral.json")
 ENDS = ("--listen", "127.0.0.1:0", "--client-api", "127.0.0.1:0")
@@ -202,3 +202,18 @@ def test_the_client_api_on_a_socket_file(place: Path) -> None:
     with verifier(place, *TRUST, *FILE, "--client-api", f"unix:{place}/api.sock") as verdictd:
         assert verdictd.client_api == f"unix:{place}/api.sock"
         assert verdictd.verdict("status").returncode == 0
+
+
+def test_programs_that_wait_are_interrupted_without_a_traceback(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = str(silent.getsockname()[1])
+        client = ["rats-tls-client", "-v", "nullverifier", "-i", "127.0.0.1", "-p", port]
+        tool = ["verdict", "--client-api", f"127.0.0.1:{port}", "status"]
+        for words, code in ((client, 255), (tool, 130)):
+            with Service(*words, cwd=tmp_path) as waiting:
+                silent.settimeout(20)
+                connected, _ = silent.accept()
+                with connected:
+                    assert connected.recv(1), "it has begun, and waits for an answer"
+                    assert waiting.stop(signal.SIGINT) == code
+                assert not [line for line in waiting.lines if "Traceback" in line], waiting.lines

@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VerdictdError as error:
         sys.stderr.write(f"rats-tls-client: {error}\n")
         return EXIT_FAILURE
+    except KeyboardInterrupt:
+        return EXIT_FAILURE
 
 
 def _greet(channel: ClientChannel, *, is_verdictd: bool) -> int:

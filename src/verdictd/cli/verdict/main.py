@@ -12,6 +12,7 @@ from verdictd.cli.verdict.rpc import DEFAULT_CLIENT_API
 from verdictd.core.errors import VerdictdError
 
 _USAGE_ERROR = 2
+_INTERRUPTED = 130
 _SUBCOMMANDS = (appraise, show, attestations, status, policy)
 _EPILOG = "Exit codes: 0 accepted or done, 1 refused, 2 usage or input error. Results go to standard output."
 
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VerdictdError as error:
         sys.stderr.write(f"verdict: {error}\n")
         return _USAGE_ERROR
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
