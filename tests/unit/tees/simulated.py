@@ -1,12 +1,16 @@
 """Simulated platforms that tests of this package share, made once, and bytes that are nearly theirs."""
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from verdictd.simulator.keys import Credential
+from verdictd.simulator.pki import CertificateRole
 from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.tees.dcap.trust_roots import TrustRoots, parse_trust_roots
 
@@ -44,3 +48,44 @@ def pem_of(certificate: x509.Certificate | bytes) -> bytes:
     """PEM of a certificate, or of any bytes in a certificate's place."""
     der = certificate if isinstance(certificate, bytes) else certificate.public_bytes(Encoding.DER)
     return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+
+
+def with_extension(
+    sim: SimulatedPlatform, role: CertificateRole, value: x509.ExtensionType, *, critical: bool
+) -> SimulatedPlatform:
+    """The platform with one extension of a role's certificate replaced, and the certificate signed again."""
+    present = sim.pki.credential(role)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(present.certificate.subject)
+        .issuer_name(present.certificate.issuer)
+        .serial_number(present.certificate.serial_number)
+        .not_valid_before(present.certificate.not_valid_before_utc)
+        .not_valid_after(present.certificate.not_valid_after_utc)
+        .public_key(present.key.public_key())
+    )
+    for extension in present.certificate.extensions:
+        replaced = extension.oid == value.oid
+        builder = builder.add_extension(
+            value if replaced else extension.value, critical=critical if replaced else extension.critical
+        )
+    certificate = builder.sign(sim.pki.issuer(role).key, hashes.SHA256())
+    return replace(sim, pki=sim.pki.with_credential(role, Credential(certificate, present.key)))
+
+
+def key_usage(*uses: str) -> x509.KeyUsage:
+    """Key usage with the uses named, e.g. ``crl_sign``, and no others."""
+    return x509.KeyUsage(**{**dict.fromkeys(_KEY_USES, False), **dict.fromkeys(uses, True)})
+
+
+_KEY_USES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)

@@ -142,7 +142,7 @@ def _parse_blocks(blocks: list[bytes], roots: TrustRoots, what: str) -> list[Nam
     try:
         ders = dict.fromkeys([_decode_block(block) for block in blocks])
         return [roots.by_der.get(der) or parse_certificate(der) for der in ders]
-    except ValueError as error:
+    except (ValueError, MalformedError) as error:
         raise MalformedError(f"{what} is not a sequence of PEM certificates: {error}") from error
 
 
@@ -187,7 +187,11 @@ def _find_root(last: NamedCertificate, brought: list[NamedCertificate], roots: T
     for entry in brought:
         if not any(entry.der == root.named.der for root in candidates):
             key = p256_key(entry, what)
-            candidates = [root for root in candidates if root.certificate.public_key() == key]
+            candidates = [
+                root
+                for root in candidates
+                if root.named.subject == entry.subject and root.certificate.public_key() == key
+            ]
     if len(candidates) > 1:  # roots of one name, as simulated platforms have: the one whose key signed
         candidates = [root for root in candidates if _is_signed_by(last, root, what)]
     if not candidates:
