@@ -38,10 +38,25 @@ V1_FAULTS = {
         "allow if false else := is_number(1) if true",
         "not known",
     ),
-    "unknown function in a with": (
-        "allow if input.x == 1 with input.x as nosuch(1)",
+    "call in the value of a with": (
         "allow if input.x == 1 with input.x as count([1])",
-        "not known",
+        "allow if { n := count([1]); input.x == 1 with input.x as n }",
+        "the value of a `with` is computed here",
+    ),
+    "rule in the value of a with": (
+        "a := 1\nallow if input.x == 1 with input.x as [a]",
+        "a := 1\nallow if { n := a; input.x == 1 with input.x as [n] }",
+        "the value of a `with` is computed here",
+    ),
+    "rule by its full name in the value of a with": (
+        "a := 1\nallow if input.x == 1 with input.x as data.policy.a",
+        "a := 1\nallow if input.x == 1 with input.x as data.other.a",
+        "the value of a `with` is computed here",
+    ),
+    "rule by an import in the value of a with": (
+        "import data.policy.a as b\na := 1\nallow if input.x == 1 with input.x as b",
+        "import data.other.a as b\na := 1\nallow if input.x == 1 with input.x as b",
+        "the value of a `with` is computed here",
     ),
     "unknown function in the key of a partial set": (
         "deny contains nosuch(1)\nallow if count(deny) == 0",
@@ -377,6 +392,11 @@ V1_FAULTS = {
     "value of a function with else that may be undefined": (
         "f(x) if { x == 1 } else := data.missing\nallow if f(2)",
         "f(x) if { x == 1 } else := y if { y := data.missing }\nallow if f(2)",
+        "a value that may be undefined",
+    ),
+    "rule as the value of a function with else": (
+        "a if input.never\nf(x) := a if { x == 2 } else := 3\nallow if f(2)",
+        "a if input.never\nf(x) := y if { x == 2; y := a } else := 3\nallow if f(2)",
         "a value that may be undefined",
     ),
     "a name that loops need": ("__loop_x := 1\nallow if true", "__loo_x := 1\nallow if true", "__loop_"),

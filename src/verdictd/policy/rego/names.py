@@ -20,7 +20,7 @@ from verdictd.policy.rego.syntax import (
     Scalar,
     Variable,
 )
-from verdictd.policy.rego.variables import children, split_reference
+from verdictd.policy.rego.variables import children, split_reference, walk
 
 IsVariable = Callable[[str], bool]
 
@@ -114,7 +114,20 @@ class NameChecker:
         )
         if not replaces_input and not replaces_member:
             raise override.at.refuse("`with` may replace input, data.member or a part of them, and nothing else")
+        for part in walk(override.value):
+            # The engine evaluates some of it only after the replacement.
+            if isinstance(part, Call | Comprehension | Operation) or self._is_rule(part, is_variable):
+                raise part.at.refuse(
+                    "the value of a `with` is computed here", "give the value to a variable before, and name that"
+                )
         self.check(override.value, is_variable)
+
+    def _is_rule(self, expression: Expression, is_variable: IsVariable) -> bool:
+        root, indices = split_reference(expression) if isinstance(expression, Reference) else (expression, ())
+        if not isinstance(root, Variable) or is_variable(root.name):
+            return False
+        path = (*self._definitions.imports.get(root.name, (root.name,)), _constant(indices, 0))
+        return root.name in self._definitions.rules or path[:2] == ("data", PACKAGE)
 
     def _function_path(self, call: Call, is_variable: IsVariable) -> tuple[str, ...]:
         function = call.function

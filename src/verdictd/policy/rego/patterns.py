@@ -23,6 +23,7 @@ from verdictd.policy.rego.syntax import (
     RuleKind,
     SomeIn,
     Statement,
+    Variable,
 )
 from verdictd.policy.rego.variables import pattern_variables, references, split_reference, statement_expressions, walk
 
@@ -68,9 +69,7 @@ def check_head_of_several(rule: Rule, is_global: Callable[[str], bool]) -> None:
     values = [rule.value, *(body.value for body in rule.bodies)]
     terms = [term for term in (rule.key, *values) if term is not None]
     for term in terms:
-        if rule.kind is RuleKind.FUNCTION and any(
-            isinstance(part, Reference | Call | Operation) for part in walk(term)
-        ):
+        if rule.kind is RuleKind.FUNCTION and any(_may_be_undefined(part, is_global) for part in walk(term)):
             raise term.at.refuse(
                 f"the function {rule.name} has several bodies, and a value that may be undefined",
                 "give the value to a variable in each body",
@@ -83,6 +82,10 @@ def check_head_of_several(rule: Rule, is_global: Callable[[str], bool]) -> None:
                             f"{variable.name} is an index in the value of a rule that has several bodies",
                             "give the value to a variable in each body",
                         )
+
+
+def _may_be_undefined(part: Expression, is_global: Callable[[str], bool]) -> bool:
+    return isinstance(part, Reference | Call | Operation) or (isinstance(part, Variable) and is_global(part.name))
 
 
 def refuse_object_pattern(pattern: ObjectTerm) -> Exception:
