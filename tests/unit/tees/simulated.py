@@ -7,9 +7,10 @@ from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from verdictd.simulator.keys import Credential
+from verdictd.simulator.keys import Credential, PrivateKey
 from verdictd.simulator.pki import CertificateRole
 from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.tees.dcap.trust_roots import TrustRoots, parse_trust_roots
@@ -89,3 +90,24 @@ _KEY_USES = (
     "encipher_only",
     "decipher_only",
 )
+
+
+def signed_again(body: bytes, key: PrivateKey) -> bytes:
+    """A certificate or CRL with the signed part given, signed with ECDSA and SHA-256.
+
+    The length of the signed part is set right, so that a field of it may have been taken out or put in. What is no
+    element at all is signed as it is.
+    """
+    if len(body) > 4 and body[0] == 0x30:
+        content = body[2 + (body[1] & 0x7F if body[1] & 0x80 else 0) :]
+        body = b"\x30" + _length(len(content)) + content
+    signature = b"\0" + key.sign(body, ec.ECDSA(hashes.SHA256()))
+    rest = bytes.fromhex("300a06082a8648ce3d040302") + b"\x03" + _length(len(signature)) + signature
+    return b"\x30" + _length(len(body) + len(rest)) + body + rest
+
+
+def _length(size: int) -> bytes:
+    if size < 0x80:
+        return bytes([size])
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([0x80 | len(octets)]) + octets

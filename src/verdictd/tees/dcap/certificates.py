@@ -243,14 +243,43 @@ def p256_key(entry: NamedCertificate, what: str) -> ec.EllipticCurvePublicKey:
     return key
 
 
-def _check_ca(issuer: NamedCertificate, depth: int, what: str) -> None:
+def require_end_entity(entry: NamedCertificate, what: str) -> None:
+    """Require that a certificate whose key signs reports or documents is no CA's, and that its key may sign.
+
+    Raises:
+        AuthenticityError: it is a CA, or states another use of its key.
+    """
+    constraints, usage = _read_usage(entry)
+    if constraints is not None and constraints.ca:
+        raise AuthenticityError(f"{what}: {entry} is a CA, expected a certificate that issues no others")
+    if usage is not None and not usage.digital_signature:
+        raise AuthenticityError(f"{what}: the key usage of {entry} is not to make signatures")
+
+
+def require_crl_issuer(entry: NamedCertificate) -> None:
+    """Require that a CA states that it issues CRLs (RFC 5280, 6.3.3 f).
+
+    Raises:
+        AuthenticityError: it does not.
+    """
+    _, usage = _read_usage(entry)
+    if usage is None or not usage.crl_sign:
+        raise AuthenticityError(f"the key usage of {entry} is not to sign CRLs")
+
+
+def _read_usage(entry: NamedCertificate) -> tuple[x509.BasicConstraints | None, x509.KeyUsage | None]:
     constraints, usage = None, None
-    for extension in issuer.certificate.extensions:
+    for extension in entry.certificate.extensions:
         value = extension.value
         if type(value) is x509.BasicConstraints:
             constraints = value
         elif type(value) is x509.KeyUsage:
             usage = value
+    return constraints, usage
+
+
+def _check_ca(issuer: NamedCertificate, depth: int, what: str) -> None:
+    constraints, usage = _read_usage(issuer)
     if constraints is None or usage is None:
         raise AuthenticityError(f"{what}: {issuer} does not say that it is a CA")
     if not constraints.ca or not usage.key_cert_sign:

@@ -12,7 +12,13 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from verdictd.core.errors import AuthenticityError, LimitExceededError, MalformedError
 from verdictd.core.limits import MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES
-from verdictd.tees.dcap.certificates import VerifiedChain, p256_key, verify_pem_chain
+from verdictd.tees.dcap.certificates import (
+    VerifiedChain,
+    p256_key,
+    require_crl_issuer,
+    require_end_entity,
+    verify_pem_chain,
+)
 from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
 from verdictd.tees.dcap.ecdsa import ECDSA_SHA256, verify_raw_signature
 from verdictd.tees.dcap.memory import FactMemory
@@ -216,6 +222,7 @@ def _verify_document(document: SignedDocument, roots: TrustRoots, what: str, mem
     name = chain.leaf.common_name
     if not name.endswith(TCB_SIGNER_SUFFIX) or len(chain.issuers.certificates) != 1:
         raise AuthenticityError(f"{what} was signed by {name!r}, expected an SGX TCB Signing certificate of the root")
+    require_end_entity(chain.leaf, f"the issuer chain of {what}")
     verify_raw_signature(p256_key(chain.leaf, what), document.signature, document.body, f"the signature of {what}")
     return chain
 
@@ -254,6 +261,7 @@ def _verify_crl(crl: RevocationList, issuer: NamedCertificate, root: TrustRoot) 
         raise AuthenticityError(f"the CRL was issued by {describe_name(found)}, expected {issuer}")
     if parsed.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
         raise AuthenticityError("the CRL is not signed with ECDSA and SHA-256")
+    require_crl_issuer(issuer)
     try:
         p256_key(issuer, "the CRL").verify(parsed.signature, body, ECDSA_SHA256)
     except InvalidSignature as error:

@@ -18,7 +18,7 @@ from verdictd.core.der import (
     read_spans,
 )
 from verdictd.core.errors import AuthenticityError, MalformedError
-from verdictd.tees.dcap.certificates import VerifiedChain, p256_key, verify_pem_chain
+from verdictd.tees.dcap.certificates import VerifiedChain, p256_key, require_end_entity, verify_pem_chain
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
@@ -101,6 +101,7 @@ def _verify_pck_chain(pem: bytes, roots: TrustRoots, memory: FactMemory) -> Veri
         raise AuthenticityError(
             f"the PCK certificate was issued by {issuer!r}, expected an SGX PCK Platform or Processor CA"
         )
+    require_end_entity(chain.leaf, "the PCK certificate chain")
     key = p256_key(chain.leaf, "the PCK certificate chain")
     try:
         extension = chain.leaf.certificate.extensions.get_extension_for_oid(SGX_EXTENSION)

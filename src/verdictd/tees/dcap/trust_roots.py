@@ -99,8 +99,9 @@ def _check_root(certificate: x509.Certificate) -> None:
     certificate.verify_directly_issued_by(certificate)
     if not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
         raise ValueError("basicConstraints says it is no CA")
-    if not certificate.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign:
-        raise ValueError("its key usage is not to sign certificates")
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    if not usage.key_cert_sign or not usage.crl_sign:
+        raise ValueError("its key usage is not to sign certificates and CRLs")
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
         raise ValueError("its key is not on P-256")

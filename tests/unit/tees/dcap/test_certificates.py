@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 
 import pytest
 from cryptography import x509
@@ -115,6 +116,7 @@ def test_text_around_the_certificates_is_no_part_of_them() -> None:
         assert verify(pem) == plain
 
 
+@cache
 def strangers() -> dict[str, bytes]:
     key = generate_key()
     intermediate = platform().pki.platform_ca.certificate

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.tees.simulated import other, platform, roots_of
 from verdictd.core.errors import AuthenticityError, MalformedError
@@ -106,6 +108,24 @@ def test_no_member_of_the_tcb_may_be_absent(number: int) -> None:
 def test_every_component_is_read_from_its_own_member(number: int) -> None:
     identity = parse_sgx_extension(extension(tcb={f"2.{number}": encode_integer(77)}))
     assert identity.components == SVNS[: number - 1] + b"\x4d" + SVNS[number:]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    components=st.binary(min_size=16, max_size=16),
+    pce_svn=st.integers(0, 0xFFFF),
+    cpu_svn=st.binary(min_size=16, max_size=16),
+    order=st.permutations(range(18)),
+)
+def test_the_tcb_is_read_alike_in_its_usual_order_and_in_any(
+    components: bytes, pce_svn: int, cpu_svn: bytes, order: list[int]
+) -> None:
+    svns = [*components, pce_svn]
+    members = [member(f"2.{number}", encode_integer(svn)) for number, svn in enumerate(svns, 1)]
+    members.append(member("2.18", encode_octets(cpu_svn)))
+    for tcb in (members, [members[number] for number in order]):
+        identity = parse_sgx_extension(extension({"2": encode_sequence(*tcb)}))
+        assert (identity.components, identity.pce_svn, identity.cpu_svn) == (components, pce_svn, cpu_svn)
 
 
 @pytest.mark.parametrize("svn", [0, 1, 127, 128, 255])
