@@ -7,6 +7,7 @@ The engine keeps integers of 64 bits, signed or not, and takes others for floati
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import NoReturn, cast
 
@@ -88,8 +89,7 @@ def _check_integers(value: object) -> None:
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"it has the member {twice!r} twice in one object")
     return members
 

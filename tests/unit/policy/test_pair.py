@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -94,6 +95,14 @@ def test_any_bytes_give_a_value_or_one_of_our_errors(data: bytes) -> None:
         except (MalformedError, LimitExceededError):
             continue
         assert isinstance(values, dict)
+
+
+def test_many_members_cost_no_more_than_their_number() -> None:
+    members = b",".join(b'"%d": 0' % number for number in range(300_000))
+    started = time.monotonic()
+    with pytest.raises(MalformedError, match="the member '299999' twice"):
+        parse_reference(b"{" + members + b', "299999": 0}')
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**30])
