@@ -157,6 +157,26 @@ class CollateralService:
         """Return everything held, those from the sources first, and whether it is valid at an instant (aware)."""
         return tuple(HeldItem.of(item, at) for item in (*self._store.items(), *self._peers.items()))
 
+    def inherit(self, predecessor: "CollateralService", at: datetime) -> None:
+        """Take over what another service knows to be newest, and ask the sources anew for all of it.
+
+        For a reload: what the operator wants is newer collateral, and never that older collateral counts again because
+        a source happens not to answer. Waits for the sources no longer than `collateral_for` does.
+        """
+        own, peers = predecessor.known()
+        for store, items in ((self._store, own), (self._peers, peers)):
+            for item in items:
+                store.offer(item.item, at)  # verified under our roots; what they no longer vouch for is left behind
+        keys = [item.key for item in self._store.items()]
+        for key in keys:
+            self._attempts.begin(key)
+        flights = [self._flights.start(key, partial(self._ask, key, at)) for key in keys if self._askable(key)]
+        wait([flight for flight in flights if flight is not None], timeout=self._call_seconds)
+
+    def known(self) -> tuple[tuple[VerifiedItem, ...], tuple[VerifiedItem, ...]]:
+        """Return the newest known items: those of the sources, and those that only peers brought."""
+        return self._store.items(), self._peers.items()
+
     def forget(self) -> None:
         """Forget everything, so that the sources are asked anew; also what was known to be newest."""
         for part in (self._store, self._peers, self._attempts):
@@ -196,9 +216,13 @@ class CollateralService:
         return [entry for entry in enumerate(self._sources) if self._attempts.may_ask(key, entry[0])]
 
     def _fetch(self, key: ItemKey, at: datetime) -> None:
-        """Ask one source after the other until one has the item in time. Runs once per key at a time."""
+        """Have the item fetched, unless somebody has just done so. Runs once per key at a time."""
         if self._is_fresh(self._store.get(key), at) and not self._attempts.is_due(key):
             return  # another flight has just found it
+        self._ask(key, at)
+
+    def _ask(self, key: ItemKey, at: datetime) -> None:
+        """Ask one source after the other until one has the item in time."""
         deadline = Deadline.after(self._call_seconds * _FETCH_SHARE, self._clock)
         self._attempts.begin(key)
         for index, source in self._askable(key):

@@ -173,7 +173,7 @@ class Daemon:
         settings = self._read_settings()
         if keys := needs_restart(self._settings, settings):
             _LOGGER.warning("these settings take a restart and stay as they were", extra={"settings": list(keys)})
-        state = build_state(settings, self._policies, datetime.now(UTC))
+        state = build_state(settings, self._policies, datetime.now(UTC), self._state)
         return state, [f"{pair.reason}; {pair.remedy}" for pair in self._policies.store.reload()]
 
     def _meet_with(self, state: State) -> None:

@@ -40,8 +40,14 @@ class State:
     warnings: tuple[str, ...]
 
 
-def build_state(settings: Settings, policies: Policies, at: datetime) -> State:
-    """Make the state of these settings. May do I/O: files, devices, and a PCCS where our evidence needs endorsements.
+def build_state(settings: Settings, policies: Policies, at: datetime, previous: State | None = None) -> State:
+    """Make the state of these settings. May do I/O: files, devices, and a PCCS.
+
+    Args:
+        settings: what the operator said.
+        policies: what decides.
+        at: now.
+        previous: the state before a reload; what it knew to be the newest collateral is taken over.
 
     Raises:
         VerdictdError: something that the settings name cannot be used.
@@ -49,6 +55,8 @@ def build_state(settings: Settings, policies: Policies, at: datetime) -> State:
     roots = load_trust_roots(settings.trust_roots)
     setup = AppraisalSetup(roots=roots, acceptance=settings.acceptance, collateral=settings.collateral)
     outcomes = setup.service.preload(at)
+    if previous is not None:
+        setup.service.inherit(previous.setup.service, at)
     refused = [
         f"collateral from {outcome.item.source}: {outcome.reason}"
         for outcome in outcomes

@@ -578,3 +578,37 @@ def test_nothing_ever_goes_back_and_no_peer_takes_the_place_of_the_sources(
             assert document.source == ("peer" if is_newer else own.source)
         else:
             assert document.source == ("peer" if newest_of_peers > own.sequence else own.source)
+
+
+# --- after a reload ---
+
+
+def test_a_reload_forgets_nothing_that_was_newest_although_no_source_answers(endorser: Endorser) -> None:
+    before = Desk(endorser, Shelf(*endorser.items(2, source="newer")))
+    before.find()
+    closed = Shelf()
+    closed.down = "closed"
+    after = Desk(endorser, closed)
+    after.service.inherit(before.service, NOW)
+    found = after.find(endorser.peer(1))
+    assert sources_of(found) == all_from("newer"), "an older set that is still in time does not count again"
+
+
+def test_a_reload_asks_for_what_is_newer_before_it_is_done(endorser: Endorser) -> None:
+    before = Desk(endorser, Shelf(*endorser.items(source="old")))
+    before.find()
+    shelf = Shelf(*endorser.items(2, source="new"))
+    after = Desk(endorser, shelf)
+    after.service.inherit(before.service, NOW)
+    asked = len(shelf.asked)
+    assert sources_of(after.find()) == all_from("new")
+    assert len(shelf.asked) == asked == len(ItemKind)
+
+
+def test_a_reload_leaves_behind_what_its_roots_no_longer_vouch_for(endorser: Endorser) -> None:
+    stranger = Endorser()
+    before = Desk(stranger, Shelf(*stranger.items(source="stranger")))
+    before.find()
+    after = Desk(endorser)
+    after.service.inherit(before.service, NOW)
+    assert after.service.held(NOW) == ()
