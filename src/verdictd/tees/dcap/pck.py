@@ -3,6 +3,7 @@
 Spec: Intel SGX PCK Certificate and Certificate Revocation List Profile Specification, revision 1.5, section 1.3.5.
 """
 
+import re
 from collections.abc import Set as AbstractSet
 from typing import Literal, NamedTuple
 
@@ -33,14 +34,31 @@ _PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE_ID, _CONFIGURATION = (_MEMBER 
 _COMPONENTS = tuple(_TCB_MEMBER + bytes([n]) for n in range(1, 17))
 _PCESVN, _CPUSVN = _TCB_MEMBER + bytes([17]), _TCB_MEMBER + bytes([18])
 _MEMBERS = frozenset({_PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE_ID, _CONFIGURATION})
-_TCB_MEMBERS = frozenset({*_COMPONENTS, _PCESVN, _CPUSVN})
-_SVN_OF_DER = {bytes([INTEGER, 1, svn] if svn < 0x80 else [INTEGER, 2, 0, svn]): svn for svn in range(256)}
 _SGX_TYPES = {0: "standard", 1: "scalable", 2: "scalable with integrity"}
 _CONFIGURATION_FLAGS = {
     _CONFIGURATION_MEMBER + b"\1": "dynamic_platform",
     _CONFIGURATION_MEMBER + b"\2": "cached_keys",
     _CONFIGURATION_MEMBER + b"\3": "smt_enabled",
 }
+
+
+def _usual_member(name: bytes, header: bytes, value: bytes, size: int) -> bytes:
+    """A pattern for SEQUENCE { OID, value }, whose value is `header` and `size` bytes that match `value`."""
+    return re.escape(bytes([SEQUENCE, len(name) + len(header) + size]) + name + header) + b"(" + value + b")"
+
+
+def _usual_svn(name: bytes) -> bytes:
+    """A pattern for a member that is an INTEGER from 0 to 255, in its shortest form."""
+    one, two = bytes([INTEGER, 1]), bytes([INTEGER, 2, 0])
+    return b"(?:%b|%b)" % (_usual_member(name, one, b"[\0-\x7f]", 1), _usual_member(name, two, b"[\x80-\xff]", 1))
+
+
+_USUAL_TCB = re.compile(
+    b"".join(_usual_svn(name) for name in (*_COMPONENTS, _PCESVN))
+    + _usual_member(_CPUSVN, bytes([OCTET_STRING, 16]), b".{16}", 16),
+    re.DOTALL,
+)
+"""The TCB as every PCK certificate seen has it: its members in their order. It is the bulk of the extension."""
 
 
 class PlatformIdentity(NamedTuple):
@@ -130,17 +148,16 @@ def parse_sgx_extension(der: bytes) -> PlatformIdentity:
     unknown = [key.hex() for key in members.keys() - _MEMBERS]
     if unknown:
         raise MalformedError(f"the SGX extension has unknown members {unknown}")
-    tcb = _members(_required(members, _TCB), len(_PCESVN))
-    _check_ignored(tcb, _TCB_MEMBERS, _TCB_MEMBER)
+    components, pce_svn, cpu_svn = _parse_tcb(_required(members, _TCB))
     instance = members.get(_INSTANCE_ID)
     sgx_type = _unsigned(_required(members, _SGX_TYPE), 255, "SGX type")
     if sgx_type not in _SGX_TYPES:
         raise MalformedError(f"the SGX type is {sgx_type}, known are 0, 1 and 2")
     return PlatformIdentity(
         ppid=_octets(_required(members, _PPID), 16, "PPID"),
-        cpu_svn=_octets(_required(tcb, _CPUSVN), 16, "CPUSVN"),
-        components=_components(tcb),
-        pce_svn=_unsigned(_required(tcb, _PCESVN), 0xFFFF, "PCESVN"),
+        cpu_svn=cpu_svn,
+        components=components,
+        pce_svn=pce_svn,
         pce_id=_octets(_required(members, _PCEID), 2, "PCEID"),
         fmspc=_octets(_required(members, _FMSPC), 6, "FMSPC"),
         sgx_type=_SGX_TYPES[sgx_type],
@@ -172,11 +189,19 @@ def _required(members: dict[bytes, bytes], key: bytes) -> bytes:
     return members[key]
 
 
-def _components(tcb: dict[bytes, bytes]) -> bytes:
-    try:  # most of the extension: in DER there is one way to write each SVN
-        return bytes([_SVN_OF_DER[tcb[key]] for key in _COMPONENTS])
-    except KeyError:  # one is absent or no SVN: say which
-        return bytes(_unsigned(_required(tcb, key), 255, f"TCB component {key[-1]}") for key in _COMPONENTS)
+def _parse_tcb(der: bytes) -> tuple[bytes, int, bytes]:
+    """Read the components' SVNs, a byte each, PCESVN and CPUSVN."""
+    usual = _USUAL_TCB.fullmatch(der, read_single(der).expect(SEQUENCE, "the SGX extension").value_start)
+    if usual:
+        svns = b"".join(filter(None, usual.groups()))
+        return svns[:16], int.from_bytes(svns[16:-16], "big"), svns[-16:]
+    tcb = _members(der, len(_PCESVN))
+    _check_ignored(tcb, {*_COMPONENTS, _PCESVN, _CPUSVN}, _TCB_MEMBER)
+    return (
+        bytes([_unsigned(_required(tcb, key), 255, f"TCB component {key[-1]}") for key in _COMPONENTS]),
+        _unsigned(_required(tcb, _PCESVN), 0xFFFF, "PCESVN"),
+        _octets(_required(tcb, _CPUSVN), 16, "CPUSVN"),
+    )
 
 
 def _unsigned(der: bytes, maximum: int, what: str) -> int:
@@ -184,10 +209,11 @@ def _unsigned(der: bytes, maximum: int, what: str) -> int:
 
 
 def _octets(der: bytes, size: int, what: str) -> bytes:
+    start = len(der) - size
+    if der[:start] == bytes((OCTET_STRING, size)):
+        return der[start:]
     value = read_single(der).expect(OCTET_STRING, what).value
-    if len(value) != size:
-        raise MalformedError(f"{what} is {len(value)} bytes long, expected {size}")
-    return value
+    raise MalformedError(f"{what} is {len(value)} bytes long, expected {size}")
 
 
 def _configuration(der: bytes | None) -> tuple[str, ...]:
@@ -195,10 +221,8 @@ def _configuration(der: bytes | None) -> tuple[str, ...]:
         return ()
     flags = _members(der, len(_TCB_MEMBER) + 1)
     _check_ignored(flags, _CONFIGURATION_FLAGS.keys(), _CONFIGURATION_MEMBER)
-    return tuple(
-        [
-            name
-            for key, name in _CONFIGURATION_FLAGS.items()
-            if (flag := flags.get(key)) is not None and read_single(flag).value not in {b"", b"\0"}
-        ]
-    )
+    return tuple([name for key, name in _CONFIGURATION_FLAGS.items() if key in flags and _is_set(flags[key])])
+
+
+def _is_set(der: bytes) -> bool:
+    return read_single(der).value not in {b"", b"\0"}
