@@ -65,12 +65,16 @@ def check_root_ca_crl(collateral: Collateral, pck: VerifiedPCK | None, context: 
 def check_pck_revocation(
     collateral: Collateral, pck: VerifiedPCK | None, root_crl: VerifiedCRL | None, context: AppraisalContext
 ) -> VerifiedCRL | None:
-    """Check that neither the PCK's CA nor the PCK certificate itself is revoked; return the PCK CRL if it holds."""
+    """Check that neither the PCK's CAs nor the PCK certificate itself are revoked; return the PCK CRL if it holds.
+
+    The root's own CRL is asked for the root too: it is how a vendor says that its root's key is lost.
+    """
     if pck is None:
         context.skip(_NO_CHAIN, "pck.ca_revocation", "pck_crl.signature", "pck_crl.validity", "pck.revocation")
         return None
     chain = pck.chain
-    require_unrevoked(context, "pck.ca_revocation", chain.issuer.certificate.serial_number, root_crl)
+    cas = [entry.certificate.serial_number for entry in chain.issuers.certificates]
+    require_unrevoked(context, "pck.ca_revocation", root_crl, *cas)
     crl = collateral.pck_crl
     if crl is None:
         context.failed("pck_crl.signature", NONE_AT_HAND, FETCH_COLLATERAL)
@@ -81,24 +85,25 @@ def check_pck_revocation(
         lambda: verify_crl_by(crl, chain.issuer, chain.root, context.memory),
     )
     _check_crl(crl, verified=verified, name="pck_crl", context=context)
-    require_unrevoked(context, "pck.revocation", chain.leaf.certificate.serial_number, verified)
+    require_unrevoked(context, "pck.revocation", verified, chain.leaf.certificate.serial_number)
     return verified
 
 
-def require_unrevoked(context: AppraisalContext, name: str, serial_number: int, crl: VerifiedCRL | None) -> None:
-    """Check that a certificate is not on the CRL of its issuer. Without such a CRL the check is not made."""
+def require_unrevoked(context: AppraisalContext, name: str, crl: VerifiedCRL | None, *serial_numbers: int) -> None:
+    """Check that certificates are not on the CRL of their issuer. Without such a CRL the check is not made."""
     if crl is None:
         context.skip("there is no CRL that holds", name)
         return
-    revoked_at = crl.revocation_date(serial_number)
-    if revoked_at is None:
-        context.passed(name, "not listed")
-        return
-    context.failed(
-        name,
-        f"serial number {serial_number:x} was revoked at {format_instant(revoked_at)}",
-        "it must not be trusted any more; no setting accepts it",
-    )
+    for serial_number in serial_numbers:
+        revoked_at = crl.revocation_date(serial_number)
+        if revoked_at is not None:
+            context.failed(
+                name,
+                f"serial number {serial_number:x} was revoked at {format_instant(revoked_at)}",
+                "it must not be trusted any more; no setting accepts it",
+            )
+            return
+    context.passed(name, "not listed")
 
 
 def _check_crl(

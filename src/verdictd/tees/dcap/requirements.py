@@ -7,7 +7,7 @@ PLATFORM_REQUIREMENTS = {
     "pck.validity": "every certificate of the PCK chain is in its validity",
     "root_ca_crl.signature": "a root CA CRL, signed by the PCK chain's root",
     "root_ca_crl.validity": "the root CA CRL is current",
-    "pck.ca_revocation": "the PCK CA is not revoked",
+    "pck.ca_revocation": "neither the PCK CA nor the root is revoked",
     "pck_crl.signature": "a PCK CRL, signed by the PCK certificate's issuer",
     "pck_crl.validity": "the PCK CRL is current",
     "pck.revocation": "the PCK certificate is not revoked",
