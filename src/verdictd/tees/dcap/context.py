@@ -8,6 +8,7 @@ from verdictd.core.checks import Check, CheckResult
 from verdictd.core.errors import VerdictdError
 from verdictd.tees.dcap.acceptance import Acceptance
 from verdictd.tees.dcap.memory import FactMemory
+from verdictd.tees.dcap.requirements import REMEDIES
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
 T = TypeVar("T")
@@ -44,8 +45,8 @@ class AppraisalContext:
         self._checks.append(Check(name, _PASS, self.requirements[name], found))
 
     def failed(self, name: str, found: str, remedy: str = "") -> None:
-        """Record a check that does not hold."""
-        self._checks.append(Check(name, _FAIL, self.requirements[name], found, remedy))
+        """Record a check that does not hold, with the usual remedy for it where none is given."""
+        self._checks.append(Check(name, _FAIL, self.requirements[name], found, remedy or REMEDIES.get(name, "")))
 
     def require(self, holds: object, name: str, found: str, remedy: str = "") -> bool:
         """Record a check that passed if `holds` is exactly ``True`` and failed otherwise; return that.

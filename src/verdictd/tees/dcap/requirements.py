@@ -41,5 +41,21 @@ UPDATE_COLLATERAL = (
     "fetch current collateral (--pccs-url or --collateral), or accept it with --allow-expired-collateral"
 )
 FETCH_COLLATERAL = "give a PCCS with --pccs-url, or a file or directory with --collateral"
+_FETCH_ANEW = "fetch it anew from a PCCS (--pccs-url), or give a genuine one with --collateral"
+_QUOTE_ANEW = "it was altered, or made by something else: let the attester make a new quote on SGX hardware"
+REMEDIES = {
+    "quote.format": "let the attester send an SGX ECDSA quote, whole, as its quoting library made it",
+    "quote.qe_vendor": "let the platform quote with Intel's quoting enclave",
+    "pck.chain": "let the attester's quote provider library fetch the platform's PCK certificate chain anew",
+    "root_ca_crl.signature": _FETCH_ANEW,
+    "pck_crl.signature": _FETCH_ANEW,
+    "tcb_info.signature": _FETCH_ANEW,
+    "tcb_info.id": _FETCH_ANEW,
+    "qe_identity.signature": _FETCH_ANEW,
+    "qe_identity.id": _FETCH_ANEW,
+    "qe.report_signature": _QUOTE_ANEW,
+    "quote.signature": _QUOTE_ANEW,
+}
+"""What to do about a failed check where the place that finds the failure knows nothing better."""
 NOT_SOUGHT = "not sought, because the PCK chain does not hold"
 NONE_AT_HAND = "none at hand"

@@ -532,6 +532,17 @@ def test_only_this_check_refuses(case: Case) -> None:
 
 
 @each_case
+def test_the_refusal_says_what_was_expected_what_was_found_and_what_to_do(case: Case) -> None:
+    for check in case.make().appraise().refusals:
+        assert check.expected == REQUIREMENTS[check.name]
+        assert check.found
+        assert check.found != check.expected
+        if check.result is CheckResult.FAIL:
+            assert check.remedy, f"nobody learns what to do about {check.name}: {check.found}"
+            assert check.remedy not in check.found
+
+
+@each_case
 def test_nothing_remembered_lets_it_pass(case: Case) -> None:
     memory = FactMemory()
     assert Input().appraise(memory).allowed
