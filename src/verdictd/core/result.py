@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias, Union
 
-from verdictd.core.checks import Check
+from verdictd.core.checks import Check, CheckResult
 
 JSONValue: TypeAlias = Union[bool, int, float, str, list["JSONValue"], dict[str, "JSONValue"], None]  # noqa: UP007 - a recursive alias cannot use |
+
+_PASS = CheckResult.PASS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,10 @@ class AppraisalResult:
     @property
     def allowed(self) -> bool:
         """True only where there are checks, none failed, and each mandatory one was made."""
-        return bool(self.checks) and not any(check.refuses for check in self.checks)
+        for check in self.checks:
+            if check.result is not _PASS and check.refuses:
+                return False
+        return bool(self.checks)
 
     @property
     def refusals(self) -> tuple[Check, ...]:

@@ -96,7 +96,7 @@ def verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemor
     if known is not None:
         (leaf,) = _parse_blocks(blocks[:1], roots, what)
         if known.have_room_for(leaf):
-            _verify_link(leaf, known.certificates[0], 0, what)
+            _verify_link(leaf, known.certificates[0], None, what)
             return _build_chain(leaf, known)
     entries = _parse_blocks(blocks, roots, what)
     path, root = _find_path(entries, roots, what)
@@ -210,8 +210,11 @@ def _is_signed_by(child: NamedCertificate, root: TrustRoot, what: str) -> bool:
         return False
 
 
-def _verify_link(child: NamedCertificate, issuer: NamedCertificate, depth: int, what: str) -> bool:
-    """Verify that `issuer`, `depth` CAs above the leaf's own issuer, may have issued and did issue `child`."""
+def _verify_link(child: NamedCertificate, issuer: NamedCertificate, depth: int | None, what: str) -> bool:
+    """Verify that `issuer`, `depth` CAs above the leaf's own issuer, may have issued and did issue `child`.
+
+    Without `depth` it is known already that it may.
+    """
     certificate = child.certificate
     try:
         if child.issuer != issuer.subject:
@@ -219,7 +222,8 @@ def _verify_link(child: NamedCertificate, issuer: NamedCertificate, depth: int, 
         if certificate.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
             raise AuthenticityError(f"{what}: {child} is not signed with ECDSA and SHA-256")
         p256_key(issuer, what).verify(certificate.signature, child.body, ECDSA_SHA256)
-        _check_ca(issuer, depth, what)
+        if depth is not None:
+            _check_ca(issuer, depth, what)
         _check_critical_extensions(child, what)
     except InvalidSignature as error:
         raise AuthenticityError(f"{what}: the signature of {child} does not verify under its issuer's key") from error

@@ -5,12 +5,14 @@ Spec: Intel SGX PCK Certificate and Certificate Revocation List Profile Specific
 
 import re
 from collections.abc import Set as AbstractSet
+from itertools import compress, product
 from typing import Literal, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from verdictd.core.der import (
+    BOOLEAN,
     INTEGER,
     OCTET_STRING,
     SEQUENCE,
@@ -35,11 +37,24 @@ _COMPONENTS = tuple(_TCB_MEMBER + bytes([n]) for n in range(1, 17))
 _PCESVN, _CPUSVN = _TCB_MEMBER + bytes([17]), _TCB_MEMBER + bytes([18])
 _MEMBERS = frozenset({_PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE_ID, _CONFIGURATION})
 _SGX_TYPES = {0: "standard", 1: "scalable", 2: "scalable with integrity"}
-_CONFIGURATION_FLAGS = {
+_FLAGS = {
     _CONFIGURATION_MEMBER + b"\1": "dynamic_platform",
     _CONFIGURATION_MEMBER + b"\2": "cached_keys",
     _CONFIGURATION_MEMBER + b"\3": "smt_enabled",
 }
+
+
+def _encode_flags(flags: tuple[bool, ...]) -> bytes:
+    members = [name + bytes([BOOLEAN, 1, 0xFF * flag]) for name, flag in zip(_FLAGS, flags, strict=True)]
+    encoded = b"".join(bytes([SEQUENCE, len(member)]) + member for member in members)
+    return bytes([SEQUENCE, len(encoded)]) + encoded
+
+
+_USUAL_CONFIGURATIONS = {
+    _encode_flags(flags): tuple(compress(_FLAGS.values(), flags))
+    for flags in product((False, True), repeat=len(_FLAGS))
+}
+"""The configurations that there can be at present, as DER writes them, and the flags that are set in each."""
 
 
 def _usual_member(name: bytes, header: bytes, value: bytes, size: int) -> bytes:
@@ -149,7 +164,7 @@ def parse_sgx_extension(der: bytes) -> PlatformIdentity:
     if unknown:
         raise MalformedError(f"the SGX extension has unknown members {unknown}")
     components, pce_svn, cpu_svn = _parse_tcb(_required(members, _TCB))
-    instance = members.get(_INSTANCE_ID)
+    instance, configuration = members.get(_INSTANCE_ID), members.get(_CONFIGURATION)
     sgx_type = _unsigned(_required(members, _SGX_TYPE), 255, "SGX type")
     if sgx_type not in _SGX_TYPES:
         raise MalformedError(f"the SGX type is {sgx_type}, known are 0, 1 and 2")
@@ -162,7 +177,7 @@ def parse_sgx_extension(der: bytes) -> PlatformIdentity:
         fmspc=_octets(_required(members, _FMSPC), 6, "FMSPC"),
         sgx_type=_SGX_TYPES[sgx_type],
         platform_instance_id=None if instance is None else _octets(instance, 16, "platform instance id"),
-        configuration=_configuration(members.get(_CONFIGURATION)),
+        configuration=() if configuration is None else _parse_configuration(configuration),
     )
 
 
@@ -216,13 +231,12 @@ def _octets(der: bytes, size: int, what: str) -> bytes:
     raise MalformedError(f"{what} is {len(value)} bytes long, expected {size}")
 
 
-def _configuration(der: bytes | None) -> tuple[str, ...]:
-    if der is None:
-        return ()
-    flags = _members(der, len(_TCB_MEMBER) + 1)
-    _check_ignored(flags, _CONFIGURATION_FLAGS.keys(), _CONFIGURATION_MEMBER)
-    return tuple([name for key, name in _CONFIGURATION_FLAGS.items() if key in flags and _is_set(flags[key])])
-
-
-def _is_set(der: bytes) -> bool:
-    return read_single(der).value not in {b"", b"\0"}
+def _parse_configuration(der: bytes) -> tuple[str, ...]:
+    usual = _USUAL_CONFIGURATIONS.get(der)
+    if usual is not None:
+        return usual
+    flags = _members(der, len(_CONFIGURATION_MEMBER) + 1)
+    _check_ignored(flags, _FLAGS.keys(), _CONFIGURATION_MEMBER)
+    return tuple(
+        name for key, name in _FLAGS.items() if key in flags and read_single(flags[key]).value not in {b"", b"\0"}
+    )

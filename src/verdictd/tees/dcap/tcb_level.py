@@ -41,7 +41,7 @@ def converge(platform: TCBStatus, quoting_enclave: TCBStatus) -> TCBStatus | Non
     Returns:
         The status of both together; ``None`` where Intel defines no meaning for the quoting enclave's status.
     """
-    if TCBStatus.REVOKED in {platform, quoting_enclave}:
+    if platform is TCBStatus.REVOKED or quoting_enclave is TCBStatus.REVOKED:
         return TCBStatus.REVOKED
     if quoting_enclave is TCBStatus.OUT_OF_DATE:
         return _OUT_OF_DATE_WITH_QE.get(platform, platform)
