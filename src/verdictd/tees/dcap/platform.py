@@ -64,7 +64,7 @@ def appraise_platform(
     check_quote_signature(quote, pck, context)
     level, status = check_tcb(pck, tcb_info, qe_level, context)
     advisory_ids = tuple(sorted({advisory for found in (level, qe_level) if found for advisory in found.advisory_ids}))
-    check_advisories(level, qe_level, advisory_ids, context)
+    check_advisories(tcb_info, level, qe_level, advisory_ids, context)
     items = {"TCB info": tcb_info, "QE identity": qe_identity, "root CA CRL": root_crl, "PCK CRL": pck_crl}
     return PlatformFindings(
         pck=pck,

@@ -42,13 +42,27 @@ def check_tcb(
 
 
 def check_advisories(
-    level: TCBLevel | None, qe_level: QETCBLevel | None, advisory_ids: tuple[str, ...], context: AppraisalContext
+    tcb_info: VerifiedTCBInfo | None,
+    level: TCBLevel | None,
+    qe_level: QETCBLevel | None,
+    advisory_ids: tuple[str, ...],
+    context: AppraisalContext,
 ) -> None:
-    """Check that no advisory which the operator denies applies to the platform or its quoting enclave."""
-    if level is None or qe_level is None:
+    """Check that no advisory which the operator denies applies to the platform or its quoting enclave.
+
+    Where some are denied, TCB info must be of the version that names advisories: silence would let all of them pass.
+    """
+    if tcb_info is None or level is None or qe_level is None:
         context.skip("without TCB levels it is not known which advisories apply", "tcb.advisories")
         return
     denied = context.acceptance.denied_advisories.intersection(advisory_ids)
+    if context.acceptance.denied_advisories and not denied and not tcb_info.info.names_advisories:
+        context.failed(
+            "tcb.advisories",
+            f"not known: TCB info of version {tcb_info.info.version} names no advisories",
+            "fetch TCB info of version 3 (API v4, --pccs-url), or no longer deny advisories with --deny-advisory",
+        )
+        return
     found = ", ".join(sorted(denied)) if denied else f"{len(advisory_ids)} apply, none of them denied"
     context.require(
         not denied, "tcb.advisories", found, "update the platform, or no longer deny them with --deny-advisory"

@@ -58,6 +58,11 @@ class TCBInfo(NamedTuple):
     levels: tuple[TCBLevel, ...]
     component_names: tuple[str, ...]
 
+    @property
+    def names_advisories(self) -> bool:
+        """Whether levels name the advisories that apply at them: version 2, of API v3, does not."""
+        return self.version >= 3
+
 
 def parse_tcb_info(body: bytes) -> TCBInfo:
     """Parse the signed text of TCB info.

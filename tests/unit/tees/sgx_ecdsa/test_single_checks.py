@@ -179,6 +179,18 @@ def denied_of_qe() -> Input:
     return replace(with_qe_level("OutOfDate", advisory_ids=("INTEL-SA-00615",)), acceptance=acceptance)
 
 
+def denied_without_names() -> Input:
+    """TCB info of API v3, by which a platform that an advisory applies to looks like one without."""
+    return replace(denied("INTEL-SA-00334"), collateral=denied("").sim.collateral(AT, tcb_info_version=2))
+
+
+def denied_of_qe_without_names() -> Input:
+    tcb_info = platform().collateral(AT, tcb_info_version=2).tcb_info
+    of_qe = denied_of_qe()
+    assert of_qe.collateral is not None
+    return replace(of_qe, collateral=replace(of_qe.collateral, tcb_info=tcb_info))
+
+
 def aged(item: Input, days: int) -> Input:
     return replace(item, acceptance=Acceptance(max_collateral_age=timedelta(days=days)))
 
@@ -491,6 +503,8 @@ TCB_CASES = [
     ],
     Case("tcb.advisories", "the platform's", lambda: denied("INTEL-SA-00334")),
     Case("tcb.advisories", "the quoting enclave's", denied_of_qe),
+    Case("tcb.advisories", "TCB info that names none", denied_without_names),
+    Case("tcb.advisories", "TCB info that names none, and the quoting enclave's", denied_of_qe_without_names),
     Case("tcb.evaluation_data_number", "TCB info's", lambda: numbered(16, 18)),
     Case("tcb.evaluation_data_number", "QE identity's", lambda: numbered(18, 16)),
     Case("collateral.age", "TCB info's", lambda: aged(with_tcb_info(issue_date=AT - timedelta(days=20)), 19)),
