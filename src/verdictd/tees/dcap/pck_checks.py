@@ -92,7 +92,7 @@ def check_pck_revocation(
 def require_unrevoked(context: AppraisalContext, name: str, crl: VerifiedCRL | None, *serial_numbers: int) -> None:
     """Check that certificates are not on the CRL of their issuer. Without such a CRL the check is not made."""
     if crl is None:
-        context.skip("there is no CRL that holds", name)
+        context.skip("there is no CRL of its issuer that holds", name)
         return
     for serial_number in serial_numbers:
         revoked_at = crl.revocation_date(serial_number)
