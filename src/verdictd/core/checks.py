@@ -41,8 +41,8 @@ class Check(NamedTuple):
 
     @property
     def refuses(self) -> bool:
-        """Whether this check alone turns the verdict into a refusal."""
-        return self.result is not _PASS and (self.result is _FAIL or self.mandatory)
+        """Whether this check alone turns the verdict into a refusal: everything but a pass, or an optional "not made"."""
+        return self.result is not _PASS and (self.mandatory or self.result is not _NOT_MADE)
 
     @property
     def sentence(self) -> str:
