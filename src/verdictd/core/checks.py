@@ -41,7 +41,7 @@ class Check(NamedTuple):
 
     @property
     def refuses(self) -> bool:
-        """Whether this check alone turns the verdict into a refusal: everything but a pass, or an optional "not made"."""
+        """Whether this check alone turns the verdict into a refusal: all but a pass, or an optional "not made"."""
         return self.result is not _PASS and (self.mandatory or self.result is not _NOT_MADE)
 
     @property
