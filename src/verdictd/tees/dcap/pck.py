@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from verdictd.core.der import (
     BOOLEAN,
+    ENUMERATED,
     INTEGER,
     OCTET_STRING,
     SEQUENCE,
@@ -57,23 +58,37 @@ _USUAL_CONFIGURATIONS = {
 """The configurations that there can be at present, as DER writes them, and the flags that are set in each."""
 
 
-def _usual_member(name: bytes, header: bytes, value: bytes, size: int) -> bytes:
+def _pattern(name: bytes, header: bytes, value: bytes, size: int) -> bytes:
     """A pattern for SEQUENCE { OID, value }, whose value is `header` and `size` bytes that match `value`."""
-    return re.escape(bytes([SEQUENCE, len(name) + len(header) + size]) + name + header) + b"(" + value + b")"
+    return re.escape(bytes([SEQUENCE, len(name) + len(header) + size]) + name + header) + value
 
 
-def _usual_svn(name: bytes) -> bytes:
-    """A pattern for a member that is an INTEGER from 0 to 255, in its shortest form."""
-    one, two = bytes([INTEGER, 1]), bytes([INTEGER, 2, 0])
-    return b"(?:%b|%b)" % (_usual_member(name, one, b"[\0-\x7f]", 1), _usual_member(name, two, b"[\x80-\xff]", 1))
+def _svn_pattern(name: bytes) -> bytes:
+    """A pattern for a member that is an INTEGER from 0 to 255, in its shortest form; it captures the SVN's byte."""
+    short, long = bytes([INTEGER, 1]), bytes([INTEGER, 2, 0])
+    return b"(?:%b|%b)" % (_pattern(name, short, b"([\0-\x7f])", 1), _pattern(name, long, b"([\x80-\xff])", 1))
 
 
-_USUAL_TCB = re.compile(
-    b"".join(_usual_svn(name) for name in (*_COMPONENTS, _PCESVN))
-    + _usual_member(_CPUSVN, bytes([OCTET_STRING, 16]), b".{16}", 16),
+def _octets_pattern(name: bytes, group: bytes, size: int) -> bytes:
+    return _pattern(name, bytes([OCTET_STRING, size]), b"(?P<%b>.{%d})" % (group, size), size)
+
+
+_USUAL_FORM = re.compile(
+    b"\x30\x82(?P<size>..)"
+    + _octets_pattern(_PPID, b"ppid", 16)
+    + b"\x30\x82(?P<member_size>..)%b\x30\x82(?P<tcb_size>..)" % re.escape(_TCB)
+    + b"".join(_svn_pattern(name) for name in (*_COMPONENTS, _PCESVN))
+    + _octets_pattern(_CPUSVN, b"cpu_svn", 16)
+    + _octets_pattern(_PCEID, b"pce_id", 2)
+    + _octets_pattern(_FMSPC, b"fmspc", 6)
+    + _pattern(_SGX_TYPE, bytes([ENUMERATED, 1]), b"(?P<sgx_type>[\0-\2])", 1)
+    + b"(?:%b" % _octets_pattern(_INSTANCE_ID, b"instance_id", 16)
+    + b"%b)?" % _pattern(_CONFIGURATION, b"", b"(?P<configuration>.{56})", 56),
     re.DOTALL,
 )
-"""The TCB as every PCK certificate seen has it: its members in their order. It is the bulk of the extension."""
+"""The extension as every PCK certificate seen has it: the members of the profile, each once and in its order."""
+_SVN_GROUPS = slice(4, 4 + 2 * (len(_COMPONENTS) + 1))
+"""Two for each SVN, after size, ppid, member_size and tcb_size; one of the two is empty."""
 
 
 class PlatformIdentity(NamedTuple):
@@ -159,20 +174,53 @@ def parse_sgx_extension(der: bytes) -> PlatformIdentity:
     Raises:
         MalformedError: anything else, a member twice, or one that is required absent.
     """
+    return _parse_usual_form(der) or _parse_any_form(der)
+
+
+def _parse_usual_form(der: bytes) -> PlatformIdentity | None:
+    """Read the extension where it has its usual form, at once; ``None`` where it has another, or is malformed."""
+    usual = _USUAL_FORM.fullmatch(der)
+    if usual is None:
+        return None
+    tcb_end = usual.end("cpu_svn")
+    for group, end in (("size", len(der)), ("member_size", tcb_end), ("tcb_size", tcb_end)):
+        if int.from_bytes(usual[group], "big") != end - usual.end(group):
+            return None
+    configuration = usual["configuration"]
+    flags = () if configuration is None else _USUAL_CONFIGURATIONS.get(configuration)
+    if flags is None:
+        return None
+    svns = b"".join(filter(None, usual.groups()[_SVN_GROUPS]))
+    return PlatformIdentity(
+        ppid=usual["ppid"],
+        cpu_svn=usual["cpu_svn"],
+        components=svns[:-1],
+        pce_svn=svns[-1],
+        pce_id=usual["pce_id"],
+        fmspc=usual["fmspc"],
+        sgx_type=_SGX_TYPES[usual["sgx_type"][0]],
+        platform_instance_id=usual["instance_id"],
+        configuration=flags,
+    )
+
+
+def _parse_any_form(der: bytes) -> PlatformIdentity:
+    """Read the extension member by member, in any order, and say what is wrong with it."""
     members = _members(der, len(_PPID))
     unknown = [key.hex() for key in members.keys() - _MEMBERS]
     if unknown:
         raise MalformedError(f"the SGX extension has unknown members {unknown}")
-    components, pce_svn, cpu_svn = _parse_tcb(_required(members, _TCB))
+    tcb = _members(_required(members, _TCB), len(_PCESVN))
+    _check_ignored(tcb, {*_COMPONENTS, _PCESVN, _CPUSVN}, _TCB_MEMBER)
     instance, configuration = members.get(_INSTANCE_ID), members.get(_CONFIGURATION)
     sgx_type = _unsigned(_required(members, _SGX_TYPE), 255, "SGX type")
     if sgx_type not in _SGX_TYPES:
         raise MalformedError(f"the SGX type is {sgx_type}, known are 0, 1 and 2")
     return PlatformIdentity(
         ppid=_octets(_required(members, _PPID), 16, "PPID"),
-        cpu_svn=cpu_svn,
-        components=components,
-        pce_svn=pce_svn,
+        cpu_svn=_octets(_required(tcb, _CPUSVN), 16, "CPUSVN"),
+        components=bytes([_unsigned(_required(tcb, key), 255, f"TCB component {key[-1]}") for key in _COMPONENTS]),
+        pce_svn=_unsigned(_required(tcb, _PCESVN), 0xFFFF, "PCESVN"),
         pce_id=_octets(_required(members, _PCEID), 2, "PCEID"),
         fmspc=_octets(_required(members, _FMSPC), 6, "FMSPC"),
         sgx_type=_SGX_TYPES[sgx_type],
@@ -204,37 +252,18 @@ def _required(members: dict[bytes, bytes], key: bytes) -> bytes:
     return members[key]
 
 
-def _parse_tcb(der: bytes) -> tuple[bytes, int, bytes]:
-    """Read the components' SVNs, a byte each, PCESVN and CPUSVN."""
-    usual = _USUAL_TCB.fullmatch(der, read_single(der).expect(SEQUENCE, "the SGX extension").value_start)
-    if usual:
-        svns = b"".join(filter(None, usual.groups()))
-        return svns[:16], int.from_bytes(svns[16:-16], "big"), svns[-16:]
-    tcb = _members(der, len(_PCESVN))
-    _check_ignored(tcb, {*_COMPONENTS, _PCESVN, _CPUSVN}, _TCB_MEMBER)
-    return (
-        bytes([_unsigned(_required(tcb, key), 255, f"TCB component {key[-1]}") for key in _COMPONENTS]),
-        _unsigned(_required(tcb, _PCESVN), 0xFFFF, "PCESVN"),
-        _octets(_required(tcb, _CPUSVN), 16, "CPUSVN"),
-    )
-
-
 def _unsigned(der: bytes, maximum: int, what: str) -> int:
     return parse_unsigned(read_single(der), what, maximum)
 
 
 def _octets(der: bytes, size: int, what: str) -> bytes:
-    start = len(der) - size
-    if der[:start] == bytes((OCTET_STRING, size)):
-        return der[start:]
     value = read_single(der).expect(OCTET_STRING, what).value
-    raise MalformedError(f"{what} is {len(value)} bytes long, expected {size}")
+    if len(value) != size:
+        raise MalformedError(f"{what} is {len(value)} bytes long, expected {size}")
+    return value
 
 
 def _parse_configuration(der: bytes) -> tuple[str, ...]:
-    usual = _USUAL_CONFIGURATIONS.get(der)
-    if usual is not None:
-        return usual
     flags = _members(der, len(_CONFIGURATION_MEMBER) + 1)
     _check_ignored(flags, _FLAGS.keys(), _CONFIGURATION_MEMBER)
     return tuple(
