@@ -5,21 +5,26 @@ import os
 import secrets
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from verdictd.simulator.collateral_file import encode_collateral_file
+from verdictd.simulator.crl_builder import RevokedCertificate
 from verdictd.simulator.hardware import Hardware
 from verdictd.simulator.keys import generate_key
 from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.simulator.quote_builder import sign_quote
+from verdictd.tees.dcap.collateral import Collateral
 from verdictd.tees.dcap.quote import parse_quote
 from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots, intel_trust_root, parse_trust_roots
 
 _VECTORS = Path(os.environ.get("VERDICTD_VECTORS", Path(__file__).resolve().parents[2] / "shared" / "vectors"))
+
+_TCB_LEVELS, _QE_LEVELS, _REVOCATIONS = 11, 6, 44
+"""How many there are in Intel's TCB info and QE identity for a server, and in its PCK CRL, in 2025."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,7 @@ def simulate_evidence(count: int) -> Evidence:
     return Evidence(
         quotes=_quote_often(platform, count),
         others=tuple(_sibling_of(platform).quote(report_data=_report_data()) for _ in range(count)),
-        collateral=encode_collateral_file(platform.collateral(at)).decode("utf-8"),
+        collateral=encode_collateral_file(_issue_collateral(platform, at)).decode("utf-8"),
         root=root,
         at=at,
     )
@@ -82,6 +87,26 @@ def load_recorded_evidence() -> Evidence | None:
         collateral=(directory / collateral).read_text(encoding="utf-8"),
         root=intel_trust_root(),
         at=datetime.fromisoformat(at),
+    )
+
+
+def _issue_collateral(platform: SimulatedPlatform, at: datetime) -> Collateral:
+    """Issue collateral that is as large as Intel's is for a server: as many levels, as many revocations."""
+    tcb_info, qe_identity, pck_crl = platform.tcb_info_spec(), platform.qe_identity_spec(), platform.pck_crl_spec()
+    oldest, oldest_qe = tcb_info.levels[-1], qe_identity.levels[-1]
+    older = [replace(oldest, pce_svn=oldest.pce_svn - number) for number in range(_TCB_LEVELS - len(tcb_info.levels))]
+    older_qe = [
+        replace(oldest_qe, isv_svn=oldest_qe.isv_svn - number) for number in range(_QE_LEVELS - len(qe_identity.levels))
+    ]
+    revoked = [
+        RevokedCertificate(serial_number=x509.random_serial_number(), since=at - timedelta(days=30))
+        for _ in range(_REVOCATIONS)
+    ]
+    return replace(
+        platform.collateral(at),
+        tcb_info=platform.issue_tcb_info(replace(tcb_info, levels=(*tcb_info.levels, *older)), at),
+        qe_identity=platform.issue_qe_identity(replace(qe_identity, levels=(*qe_identity.levels, *older_qe)), at),
+        pck_crl=platform.issue_pck_crl(replace(pck_crl, revoked=tuple(revoked)), at),
     )
 
 
