@@ -47,8 +47,8 @@ class FactMemory:
     def find(self, key: FactKey, kind: type[T]) -> T | None:
         """Return the fact for `key` if it is remembered."""
         with self._lock:
-            fact = self._facts.get(key)
-            if not isinstance(fact, kind):
+            fact = self._facts.get(key, _UNKNOWN)
+            if fact is _UNKNOWN or not isinstance(fact, kind):
                 return None
             self._facts.move_to_end(key)
             return fact
