@@ -31,12 +31,14 @@ class VerifiedIssuers(NamedTuple):
 
     Attributes:
         certificates: the leaf's issuer first, the root last.
+        serial_numbers: theirs.
         root: the trusted root in which they end.
         not_before: when the last of them becomes valid.
         not_after: when the first of them expires.
     """
 
     certificates: tuple[NamedCertificate, ...]
+    serial_numbers: tuple[int, ...]
     root: TrustRoot
     not_before: datetime
     not_after: datetime
@@ -53,12 +55,14 @@ class VerifiedChain(NamedTuple):
 
     Attributes:
         leaf: the certificate at its beginning.
+        serial_number: the leaf's.
         issuers: the CAs above it, the root included.
         not_before: when the last of the chain's certificates, the root's included, becomes valid.
         not_after: when the first of the chain's certificates, the root's included, expires.
     """
 
     leaf: NamedCertificate
+    serial_number: int
     issuers: VerifiedIssuers
     not_before: datetime
     not_after: datetime
@@ -111,15 +115,17 @@ def verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemor
 def _build_issuers(certificates: tuple[NamedCertificate, ...], root: TrustRoot) -> VerifiedIssuers:
     return VerifiedIssuers(
         certificates=certificates,
+        serial_numbers=tuple([entry.certificate.serial_number for entry in certificates]),
         root=root,
-        not_before=max(entry.certificate.not_valid_before_utc for entry in certificates),
-        not_after=min(entry.certificate.not_valid_after_utc for entry in certificates),
+        not_before=max([entry.certificate.not_valid_before_utc for entry in certificates]),
+        not_after=min([entry.certificate.not_valid_after_utc for entry in certificates]),
     )
 
 
 def _build_chain(leaf: NamedCertificate, issuers: VerifiedIssuers) -> VerifiedChain:
     return VerifiedChain(
         leaf=leaf,
+        serial_number=leaf.certificate.serial_number,
         issuers=issuers,
         not_before=max(leaf.certificate.not_valid_before_utc, issuers.not_before),
         not_after=min(leaf.certificate.not_valid_after_utc, issuers.not_after),

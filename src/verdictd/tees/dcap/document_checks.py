@@ -102,5 +102,5 @@ def _check_document(
     context.require_in_time(f"{name}.validity", not_before, verified.expires_at, UPDATE_COLLATERAL)
     if root_crl is not None and root_crl.root.fingerprint != verified.root.fingerprint:
         root_crl = None  # where the quote names no platform, the two may be under different roots
-    require_unrevoked(context, f"{name}.signer_revocation", root_crl, verified.chain.leaf.certificate.serial_number)
+    require_unrevoked(context, f"{name}.signer_revocation", root_crl, verified.chain.serial_number)
     return verified

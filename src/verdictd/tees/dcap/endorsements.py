@@ -284,13 +284,16 @@ def _parse_bounded_crl(crl: RevocationList) -> tuple[x509.CertificateRevocationL
 
 
 def _crl_number(crl: x509.CertificateRevocationList) -> int:
+    number = None
     for extension in crl.extensions:
         if extension.critical:  # e.g. a partial or indirect CRL: what it does not list would not be known to be good
             raise AuthenticityError(f"the CRL has a critical extension {extension.oid.dotted_string}")
-    try:
-        return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    except x509.ExtensionNotFound as error:
-        raise MalformedError("the CRL has no CRL number") from error
+        value = extension.value
+        if type(value) is x509.CRLNumber:
+            number = value.crl_number
+    if number is None:
+        raise MalformedError("the CRL has no CRL number")
+    return number
 
 
 def _next_update(crl: x509.CertificateRevocationList) -> datetime:

@@ -73,8 +73,7 @@ def check_pck_revocation(
         context.skip(_NO_CHAIN, "pck.ca_revocation", "pck_crl.signature", "pck_crl.validity", "pck.revocation")
         return None
     chain = pck.chain
-    cas = [entry.certificate.serial_number for entry in chain.issuers.certificates]
-    require_unrevoked(context, "pck.ca_revocation", root_crl, *cas)
+    require_unrevoked(context, "pck.ca_revocation", root_crl, *chain.issuers.serial_numbers)
     crl = collateral.pck_crl
     if crl is None:
         context.failed("pck_crl.signature", NONE_AT_HAND, FETCH_COLLATERAL)
@@ -85,7 +84,7 @@ def check_pck_revocation(
         lambda: verify_crl_by(crl, chain.issuer, chain.root, context.memory),
     )
     _check_crl(crl, verified=verified, name="pck_crl", context=context)
-    require_unrevoked(context, "pck.revocation", verified, chain.leaf.certificate.serial_number)
+    require_unrevoked(context, "pck.revocation", verified, chain.serial_number)
     return verified
 
 
