@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 Input = TypeVar("Input")
 
 WARM_UP = 30
+RUNS_IN_TURN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,21 +44,21 @@ class Measurement:
 
 
 def measure(contest: Contest[Input], runs: int) -> Measurement:
-    """Run both sides `runs` times after a warm-up, each input once for each side, the sides changing turns.
+    """Run both sides `runs` times, each on the same inputs, after a warm-up.
 
-    The warm-up takes its inputs from the end: where there are enough of them, no timed run meets one that was seen.
+    They change turns every few runs: often enough that both meet the same machine, seldom enough that most runs find
+    the processor's caches as their own side left them. The warm-up takes its inputs from the end: where there are
+    enough of them, no timed run meets one that was seen.
     """
     for item in contest.inputs[-WARM_UP:]:
         contest.ours(item)
         contest.peer(item)
-    ours, peer = [], []
-    for run, item in enumerate(islice(cycle(contest.inputs), runs)):
-        if run % 2:
-            peer.append(_time(contest.peer, item))
-            ours.append(_time(contest.ours, item))
-        else:
-            ours.append(_time(contest.ours, item))
-            peer.append(_time(contest.peer, item))
+    ours: list[float] = []
+    peer: list[float] = []
+    items = islice(cycle(contest.inputs), runs)
+    while turn := list(islice(items, RUNS_IN_TURN)):
+        ours += [_time(contest.ours, item) for item in turn]
+        peer += [_time(contest.peer, item) for item in turn]
     return Measurement(
         name=contest.name, ours=median(ours), peer_name=contest.peer_name, peer=median(peer), limit=contest.limit
     )

@@ -10,10 +10,12 @@ from typing import Any
 import dcap_qvl
 
 from inputs import Evidence, load_recorded_evidence, simulate_evidence
-from measure import WARM_UP, Contest, Measurement, measure
+from measure import RUNS_IN_TURN, WARM_UP, Contest, Measurement, measure
+from verdictd.collateral.collateral_file import parse_collateral_set
+from verdictd.collateral.items import join_collateral
 from verdictd.core.errors import AppraisalRefusedError
 from verdictd.tees.dcap.acceptance import ANY_STATUS_BUT_REVOKED, Acceptance
-from verdictd.tees.dcap.collateral import Collateral, RevocationList, SignedDocument
+from verdictd.tees.dcap.collateral import Collateral
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.sgx_ecdsa.verifier import appraise_sgx
 
@@ -83,26 +85,7 @@ class Appraisals:
 
 def read_collateral(text: str) -> Collateral:
     """Read the form that dcap-qvl's `from_json` reads."""
-    members: dict[str, str] = json.loads(text)
-
-    def document(name: str) -> SignedDocument:
-        return SignedDocument(
-            body=members[name].encode("utf-8"),
-            signature=bytes.fromhex(members[f"{name}_signature"]),
-            issuer_chain=members[f"{name}_issuer_chain"].encode("ascii"),
-            source="benchmark",
-        )
-
-    def crl(name: str) -> RevocationList:
-        chain = members.get(f"{name}_issuer_chain", "").encode("ascii")
-        return RevocationList(der=bytes.fromhex(members[name]), issuer_chain=chain, source="benchmark")
-
-    return Collateral(
-        tcb_info=document("tcb_info"),
-        qe_identity=document("qe_identity"),
-        pck_crl=crl("pck_crl"),
-        root_ca_crl=crl("root_ca_crl"),
-    )
+    return join_collateral({item.kind: item for item in parse_collateral_set(json.loads(text), "benchmark")})
 
 
 def describe_machine() -> str:
@@ -162,7 +145,8 @@ def main() -> None:
     if recorded is not None:
         hardware = Appraisals(recorded)
         contests += [hardware.known("appraise_sgx_known_recorded"), hardware.cold("appraise_sgx_cold_recorded")]
-    print(f"{describe_machine()}\nmedians of {_RUNS} runs each, ours and the peer's in turns on the same input\n")
+    print(describe_machine())
+    print(f"medians of {_RUNS} runs, ours and the peer's on the same inputs in turns of {RUNS_IN_TURN}\n")
     measurements = [measure(contest, _RUNS) for contest in contests]
     print(format_table(measurements))
     _OUTPUT.parent.mkdir(exist_ok=True)
