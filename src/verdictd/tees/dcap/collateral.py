@@ -14,7 +14,10 @@ from verdictd.core.limits import MAX_SIGNED_DOCUMENT_BYTES
 
 DocumentMember = Literal["tcbInfo", "enclaveIdentity"]
 
-_SIGNATURE_TAIL = re.compile(r'\s*,\s*"signature"\s*:\s*"([0-9A-Fa-f]{128})"\s*\}\s*\Z')
+_SPACE = r"[ \t\r\n]*"  # what JSON calls white space; \s is more
+_SIGNATURE_TAIL = re.compile(
+    rf'{_SPACE},{_SPACE}"signature"{_SPACE}:{_SPACE}"([0-9A-Fa-f]{{128}})"{_SPACE}\}}{_SPACE}\Z'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,7 @@ def parse_signed_document(
         )
     try:
         text = response.decode("utf-8")
-        opening = re.match(rf'\s*\{{\s*"{member}"\s*:\s*', text)
+        opening = re.match(rf'{_SPACE}\{{{_SPACE}"{member}"{_SPACE}:{_SPACE}', text)
         if opening is None or text[opening.end() : opening.end() + 1] != "{":
             raise MalformedError(f'{member} from {source} does not begin with {{"{member}":{{')
         _, end = json.JSONDecoder().raw_decode(text, opening.end())
