@@ -1,7 +1,7 @@
 """What the steps of one appraisal share: the settings, the instant, and the log of checks."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from verdictd.core.checks import Check, CheckResult
@@ -99,5 +99,7 @@ class AppraisalContext:
 
 
 def format_instant(instant: datetime) -> str:
-    """Write an instant in UTC as 2026-01-31T00:00:00Z."""
+    """Write an instant as 2026-01-31T00:00:00Z, in UTC."""
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
     return f"{instant.date().isoformat()}T{instant.time().isoformat('seconds')}Z"
