@@ -37,7 +37,6 @@ def test_the_whole_key_tells_facts_apart() -> None:
     keys: list[FactKey] = [
         ("a", b"b"),
         ("a", b"b", b""),
-        ("a", "b"),
         ("ab",),
         ("a", b"c"),
         ("b", b"b"),
