@@ -297,6 +297,7 @@ def _crl_number(crl: x509.CertificateRevocationList) -> int:
 
 
 def _next_update(crl: x509.CertificateRevocationList) -> datetime:
-    if crl.next_update_utc is None:
+    next_update = crl.next_update_utc
+    if next_update is None:
         raise MalformedError("the CRL does not say when the next one is due")
-    return crl.next_update_utc
+    return next_update

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -23,23 +22,23 @@ class JSONObject:
         self.where = where
 
     def _get(self, name: str) -> object:
-        try:
-            return self.members[name]
-        except KeyError:
-            raise MalformedError(f"{self.where} has no member {name!r}") from None
+        if name not in self.members:
+            raise MalformedError(f"{self.where} has no member {name!r}")
+        return self.members[name]
 
     def text(self, name: str) -> str:
         """A string."""
-        value = self._get(name)
-        if not isinstance(value, str):
-            raise MalformedError(f"{self.where}: {name} is {type(value).__name__}, expected text")
+        value = self.members.get(name)
+        if type(value) is not str:
+            raise MalformedError(f"{self.where}: {name} is {type(self._get(name)).__name__}, expected text")
         return value
 
     def integer(self, name: str, maximum: int) -> int:
         """An integer from 0 to `maximum`."""
-        value = self._get(name)
+        value = self.members.get(name)
         if type(value) is not int or not 0 <= value <= maximum:
-            raise MalformedError(f"{self.where}: {name} is {value!r:.40}, expected an integer from 0 to {maximum}")
+            found = self._get(name)
+            raise MalformedError(f"{self.where}: {name} is {found!r:.40}, expected an integer from 0 to {maximum}")
         return value
 
     def octets(self, name: str, size: int) -> bytes:
@@ -56,9 +55,11 @@ class JSONObject:
     def date(self, name: str) -> datetime:
         """An instant in the form 2026-01-31T00:00:00Z."""
         value = self.text(name)
-        if len(value) == len(_DATE_FORM) and value[4:20:3] == _DATE_FORM[4:20:3]:  # one of many forms that can be read
-            with suppress(ValueError):  # e.g. 30 February
+        try:
+            if len(value) == len(_DATE_FORM) and value[4:20:3] == _DATE_FORM[4:20:3]:  # one of many that can be read
                 return datetime.fromisoformat(value)
+        except ValueError:  # e.g. 30 February
+            pass
         raise MalformedError(f"{self.where}: {name} is {value!r:.40}, expected the form {_DATE_FORM}")
 
     def object(self, name: str) -> "JSONObject":
@@ -67,9 +68,9 @@ class JSONObject:
 
     def list(self, name: str) -> list[Any]:
         """A list of anything."""
-        value = self._get(name)
-        if not isinstance(value, list):
-            raise MalformedError(f"{self.where}: {name} is {type(value).__name__}, expected a list")
+        value = self.members.get(name)
+        if type(value) is not list:
+            raise MalformedError(f"{self.where}: {name} is {type(self._get(name)).__name__}, expected a list")
         return value
 
     def objects(self, name: str) -> "tuple[JSONObject, ...]":
