@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from verdictd.core.errors import ConfigError, LimitExceededError
+from verdictd.core.errors import ConfigError, LimitExceededError, MalformedError
 from verdictd.core.limits import MAX_CHAIN_BYTES
 from verdictd.tees.dcap.x509_names import LIBRARY_ERRORS, NamedCertificate, parse_certificate
 
@@ -83,15 +83,15 @@ def parse_trust_roots(pem: bytes, label: str) -> tuple[TrustRoot, ...]:
     if len(pem) > MAX_CHAIN_BYTES:
         raise LimitExceededError(f"trust root {label} is {len(pem)} bytes long, the limit is {MAX_CHAIN_BYTES}")
     try:
-        certificates = x509.load_pem_x509_certificates(pem)
-        for certificate in certificates:
-            _check_root(certificate)
-    except (*LIBRARY_ERRORS, InvalidSignature, x509.ExtensionNotFound) as error:
+        roots = tuple(TrustRoot(certificate, label) for certificate in x509.load_pem_x509_certificates(pem))
+        for root in roots:
+            _check_root(root.certificate)
+    except (*LIBRARY_ERRORS, MalformedError, InvalidSignature, x509.ExtensionNotFound) as error:
         raise ConfigError(
             f"trust root {label} is not a PEM file of self-signed CA certificates: {error}",
             remedy="give the root CA's own certificate (for a simulated platform: root-ca.pem in its directory)",
         ) from error
-    return tuple(TrustRoot(certificate, label) for certificate in certificates)
+    return roots
 
 
 def _check_root(certificate: x509.Certificate) -> None:

@@ -95,6 +95,12 @@ def with_key(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     return pem_of(issue_certificate(spec, key))  # type: ignore[arg-type]
 
 
+def _serial_of_root() -> bytes:
+    number = platform().pki.root_ca.certificate.serial_number
+    size = number.bit_length() // 8 + 1
+    return bytes([2, size]) + number.to_bytes(size, "big")
+
+
 @cache
 def useless_roots() -> dict[str, bytes]:
     sim = platform()
@@ -121,10 +127,17 @@ def useless_roots() -> dict[str, bytes]:
         "another's signature": pem_of(
             signed_again(sim.pki.root_ca.certificate.tbs_certificate_bytes, other().pki.root_ca.key)
         ),
+        "a serial number that is not positive": pem_of(
+            signed_again(
+                sim.pki.root_ca.certificate.tbs_certificate_bytes.replace(_serial_of_root(), b"\x02\x01\x00"),
+                sim.pki.root_ca.key,
+            )
+        ),
         "of no known version": pem_of(flipped(der, der.index(b"\xa0\x03\x02\x01\x02") * 8 + 34)),
     }
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 @pytest.mark.parametrize("kind", sorted(useless_roots()))
 def test_what_could_not_vouch_for_anything_is_refused_at_once(kind: str) -> None:
     with pytest.raises(ConfigError, match=r"trust root file\.pem is not a PEM file") as caught:
