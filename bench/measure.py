@@ -1,5 +1,6 @@
 """Times two implementations on the same inputs, in turns, so that whatever else the machine does meets both alike."""
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -48,7 +49,7 @@ def measure(contest: Contest[Input], runs: int) -> Measurement:
 
     They change turns every few runs: often enough that both meet the same machine, seldom enough that most runs find
     the processor's caches as their own side left them. The warm-up takes its inputs from the end: where there are
-    enough of them, no timed run meets one that was seen.
+    enough of them, no timed run meets one that was seen. As with `timeit`, the garbage collector rests meanwhile.
     """
     for item in contest.inputs[-WARM_UP:]:
         contest.ours(item)
@@ -56,9 +57,14 @@ def measure(contest: Contest[Input], runs: int) -> Measurement:
     ours: list[float] = []
     peer: list[float] = []
     items = islice(cycle(contest.inputs), runs)
-    while turn := list(islice(items, RUNS_IN_TURN)):
-        ours += [_time(contest.ours, item) for item in turn]
-        peer += [_time(contest.peer, item) for item in turn]
+    gc.collect()
+    gc.disable()
+    try:
+        while turn := list(islice(items, RUNS_IN_TURN)):
+            ours += [_time(contest.ours, item) for item in turn]
+            peer += [_time(contest.peer, item) for item in turn]
+    finally:
+        gc.enable()
     return Measurement(
         name=contest.name, ours=median(ours), peer_name=contest.peer_name, peer=median(peer), limit=contest.limit
     )
