@@ -34,6 +34,7 @@ def test_a_key_is_read() -> None:
         raw_public_key(KEY)[32:] + raw_public_key(KEY)[:32],
         raw_public_key(KEY)[:32] + bytes(32),
     ],
+    ids=["empty", "a byte short", "a byte long", "with its prefix", "zeros", "ones", "swapped", "x without y"],
 )
 def test_what_is_no_point_of_the_curve_is_malformed(raw: bytes) -> None:
     with pytest.raises(MalformedError, match="P-256"):
