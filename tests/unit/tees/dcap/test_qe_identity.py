@@ -116,6 +116,15 @@ def test_no_member_may_be_of_another_kind(name: str, value: object) -> None:
         parse(**{name: value})
 
 
+def test_whole_ranges_are_read() -> None:
+    for number in (0, 2**32 - 1):
+        assert parse(tcbEvaluationDataNumber=number).evaluation_data_number == number
+    for number in (0, 65535):
+        assert parse(isvprodid=number).isv_prod_id == number
+        level = {"tcb": {"isvsvn": number}, "tcbDate": "2025-06-01T00:00:00Z", "tcbStatus": "UpToDate"}
+        assert parse(tcbLevels=[level]).levels[0].isv_svn == number
+
+
 @pytest.mark.parametrize("version", [0, 1, 3, 65535])
 def test_other_versions_are_unsupported(version: int) -> None:
     with pytest.raises(UnsupportedError, match=f"version {version}, supported is 2"):

@@ -168,6 +168,17 @@ def test_no_member_may_be_of_another_kind(changes: dict[str, Any]) -> None:
         parse(**changes)
 
 
+def test_whole_ranges_are_read() -> None:
+    for number in (0, 2**32 - 1):
+        assert parse(tcbEvaluationDataNumber=number).evaluation_data_number == number
+    for svn in (0, 65535):
+        assert parse(tcbLevels=[level(tcb=components(SVNS) | {"pcesvn": svn})]).levels[0].pce_svn == svn
+    for svns in ([0] * 16, [255] * 16):
+        for version in (2, 3):
+            tcb = components(svns, version) | {"pcesvn": 1}
+            assert parse(version, tcbLevels=[level(version, tcb=tcb)]).levels[0].components == bytes(svns)
+
+
 @pytest.mark.parametrize("svn", [-1, 256, 10**30, "1", 1.0, 1.5, None, [1], {"svn": 1}])
 @pytest.mark.parametrize("number", range(16))
 @pytest.mark.parametrize("version", [2, 3])
