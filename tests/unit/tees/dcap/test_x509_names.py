@@ -137,3 +137,21 @@ def test_every_shorter_and_longer_one_is_malformed() -> None:
         parse_certificate(der + b"\0")
     with pytest.raises(MalformedError):
         parse_certificate(flipped(der, 0))
+
+
+@pytest.mark.parametrize("unused_bits", range(1, 8))
+def test_a_signature_is_whole_bytes(unused_bits: int) -> None:
+    """The library passes over the count where those bits are zero: the bytes would differ, the object would not."""
+    certificate = platform().pki.credential("pck").certificate
+    crl_item = platform().collateral(AT).pck_crl
+    assert crl_item is not None
+    crl = x509.load_der_x509_crl(crl_item.der)
+    whole = [
+        (certificate.public_bytes(Encoding.DER), certificate.signature, parse_certificate),
+        (crl_item.der, crl.signature, parse_crl),
+    ]
+    for der, signature, parse in whole:
+        count = len(der) - len(signature) - 1
+        assert der[count] == 0
+        with pytest.raises(MalformedError):
+            parse(der[:count] + bytes([unused_bits]) + der[count + 1 :])
