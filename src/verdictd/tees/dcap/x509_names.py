@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from verdictd.core.der import BIT_STRING, INTEGER, OBJECT_IDENTIFIER, read_header
+from verdictd.core.der import INTEGER, OBJECT_IDENTIFIER, read_header
 from verdictd.core.errors import MalformedError
 
 LIBRARY_ERRORS = (
@@ -58,6 +58,7 @@ def parse_certificate(der: bytes) -> NamedCertificate:
     try:
         body, issuer, subject, name = _read_body(der)
         certificate = x509.load_der_x509_certificate(der)
+        _require_whole_signature(der, certificate.signature)
     except (*LIBRARY_ERRORS, MalformedError) as error:
         raise MalformedError(f"not an X.509 certificate: {error}") from error
     return NamedCertificate(certificate, der, body, issuer, subject, name)
@@ -67,7 +68,6 @@ def _read_body(der: bytes) -> tuple[bytes, bytes, bytes, str]:
     """Read the signed bytes, the DER of issuer and subject, and the subject's common name."""
     body_start = read_header(der, 0, len(der))[1]
     _, start, end = read_header(der, body_start, len(der))
-    _require_whole_signature(der, end)
     tag, serial_start, after = read_header(der, start, end)
     if tag == _EXPLICIT_VERSION:
         _, serial_start, after = read_header(der, after, end)
@@ -91,27 +91,25 @@ def parse_crl(der: bytes) -> tuple[x509.CertificateRevocationList, bytes, bytes]
     try:
         crl = x509.load_der_x509_crl(der)
         _ = crl.extensions
-    except LIBRARY_ERRORS as error:
+        _require_whole_signature(der, crl.signature)
+    except (*LIBRARY_ERRORS, MalformedError) as error:
         raise MalformedError(f"not an X.509 CRL: {error}") from error
     body_start = read_header(der, 0, len(der))[1]
     _, start, end = read_header(der, body_start, len(der))
-    _require_whole_signature(der, end)
     tag, _, after = read_header(der, start, end)
     if tag == INTEGER:  # the version, which is optional
         after = read_header(der, after, end)[2]  # past the signature algorithm
     return crl, der[body_start:end], der[after : read_header(der, after, end)[2]]
 
 
-def _require_whole_signature(der: bytes, body_end: int) -> None:
-    """Refuse a signature that is not whole bytes up to the end of the input.
+def _require_whole_signature(der: bytes, signature: bytes) -> None:
+    """Refuse a signature whose count of unused bits, the byte before it, is not 0.
 
-    The library passes over a count of unused bits where those bits are zero, so that some changed bytes would otherwise
-    be the same certificate or CRL.
+    The library passes over a count where those bits are zero, so that some changed bytes would otherwise be the same
+    certificate or CRL.
     """
-    signature = read_header(der, body_end, len(der))[2]  # past the signature algorithm
-    tag, value, end = read_header(der, signature, len(der))
-    if tag != BIT_STRING or end != len(der) or der[value : value + 1] != b"\0":
-        raise MalformedError("its signature is not a BIT STRING of whole bytes that ends it (RFC 5280, 4.1.1.3)")
+    if not der.endswith(b"\0" + signature):
+        raise MalformedError("its signature is not a BIT STRING of whole bytes (RFC 5280, 4.1.1.3)")
 
 
 def common_name(name: bytes) -> str:
