@@ -73,7 +73,13 @@ class Decision:
 
 
 def judge(
-    outcome: Outcome, detail: str, value: JSONValue, pair: PolicyPair, given: Mapping[str, JSONValue]
+    outcome: Outcome,
+    detail: str,
+    value: JSONValue,
+    pair: PolicyPair,
+    given: Mapping[str, JSONValue],
+    *,
+    duration_s: float = 0.0,
 ) -> Decision:
     """Make a decision of what an evaluation gave.
 
@@ -83,6 +89,7 @@ def judge(
         value: the value of ``allow``.
         pair: what was evaluated.
         given: the input.
+        duration_s: seconds from the question to the answer.
     """
     return Decision(
         allow=outcome is Outcome.ALLOWED,
@@ -92,6 +99,7 @@ def judge(
         parse_info=MappingProxyType({name: (item, pair.values.get(name)) for name, item in given.items()}),
         policy_digest=pair.policy.digest,
         reference_digest=pair.reference.digest,
+        duration_s=duration_s,
     )
 
 

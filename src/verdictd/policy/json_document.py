@@ -20,7 +20,9 @@ MAX_NUMBER_LENGTH = 100
 MIN_INTEGER = -(2**63)
 MAX_INTEGER = 2**64 - 1
 
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_LONG_NUMBERS = tuple(re.compile(before + rb"-?[0-9]{19}") for before in (rb" ", rb"\["))
+"""A number in what `_ENCODER` writes comes after a space or a bracket; in text, digits come after anything."""
+_ENCODER = json.JSONEncoder(allow_nan=False)
 
 
 def parse_json_object(data: bytes, what: str, max_bytes: int) -> dict[str, JSONValue]:
@@ -69,8 +71,8 @@ def encode_input(given: Mapping[str, JSONValue]) -> bytes:
         LimitExceededError: it has an integer of more than 64 bits.
         TypeError, ValueError: it is not JSON, or has NaN; a mistake of the caller.
     """
-    text = json.dumps(dict(given), allow_nan=False).encode("ascii")
-    if _LONG_NUMBER.search(text):
+    text = _ENCODER.encode(dict(given)).encode("ascii")
+    if any(pattern.search(text) for pattern in _LONG_NUMBERS):
         _check_integers(given)
     return text
 
@@ -90,7 +92,7 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"it has the member {twice!r} twice in one object")
+        raise ValueError(f"it has the member {twice!r:.80} twice in one object")
     return members
 
 

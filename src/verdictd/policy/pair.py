@@ -41,12 +41,15 @@ class PolicyPair:
         reference: the reference.
         values: the reference, read. Its members are ``data.<name>`` to the policy.
         members_read: the members that the policy reads.
+        is_repeatable: whether the same input always gets the same decision: see `rego.builtins`. Where nobody found
+            that out, it counts as false.
     """
 
     policy: Document
     reference: Document
     values: Mapping[str, JSONValue]
     members_read: tuple[str, ...]
+    is_repeatable: bool = False
 
     @property
     def key(self) -> bytes:

@@ -12,8 +12,12 @@ from verdictd.policy.rego.static_check import StaticReport, check_module
 from verdictd.policy.rego.syntax import Module
 from verdictd.policy.rego.syntax_reader import read_module
 
-_BRACKETS = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[\[{(]|[\]})]')
-"""Brackets, and what may hold brackets that are none: strings, raw strings and comments."""
+_BRACKETS = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|`[^`]*+`?|#[^\n]*|[\[{(]|[\]})]')
+"""Brackets, and what may hold brackets that are none: strings, raw strings and comments.
+
+A string that does not end is one to the end of its line, a raw one to the end of the text: the engine reads no further
+than to its beginning. Looking for its end again and again would take a day for a policy that is all quotation marks.
+"""
 
 _DEPTH = {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}
 

@@ -49,7 +49,10 @@ def encode_message(*parts: bytes) -> bytes:
     Raises:
         LimitExceededError: it would be larger than a reader takes.
     """
-    body = b"".join(piece for part in parts for piece in (_LENGTH.pack(len(part)), part))
+    pieces: list[bytes] = []
+    for part in parts:
+        pieces += (_LENGTH.pack(len(part)), part)
+    body = b"".join(pieces)
     if len(body) > MAX_MESSAGE_BYTES:
         raise LimitExceededError(f"a message of {len(body)} bytes to a policy worker, the limit is {MAX_MESSAGE_BYTES}")
     return _LENGTH.pack(len(body)) + body

@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 
 from verdictd.core.result import JSONValue
+from verdictd.policy.active import ActivePairs, UnusablePair
 from verdictd.policy.decision import Decision, Outcome
 from verdictd.policy.pair import Document, PolicyPair
 from verdictd.policy.runner import DEADLINE_S, PolicyRunner
-from verdictd.policy.store import PolicyStore, UnusablePair
 
 _MAX_ROUNDS = 16
 
@@ -28,9 +27,9 @@ class DecisionService:
     What is done with an answer takes time too. Whoever lets a peer in long after the decision asks `still_holds` first.
     """
 
-    def __init__(self, store: PolicyStore, runner: PolicyRunner) -> None:
-        """Make a service of a store that is open and of what evaluates."""
-        self._store = store
+    def __init__(self, pairs: ActivePairs, runner: PolicyRunner) -> None:
+        """Make a service of what says which pairs are in force, a store that is open or a board, and what evaluates."""
+        self._pairs = pairs
         self._runner = runner
 
     def decide(self, tee: str, given: Mapping[str, JSONValue]) -> Decision:
@@ -45,10 +44,13 @@ class DecisionService:
         """
         started = time.monotonic()
         for _ in range(_MAX_ROUNDS):
-            pair = self._store.active(tee)
-            decision = _deny_unusable(pair) if isinstance(pair, UnusablePair) else self._runner.evaluate(pair, given)
-            if _is_same(self._store.active(tee), pair):
-                return replace(decision, duration_s=time.monotonic() - started)
+            pair = self._pairs.active(tee)
+            if isinstance(pair, UnusablePair):
+                decision = _deny_unusable(pair)
+            else:
+                decision = self._runner.evaluate(pair, given, asked_at=started)
+            if _is_same(self._pairs.active(tee), pair):
+                return decision
         return Decision(
             allow=False,
             outcome=Outcome.UNSETTLED,
@@ -62,7 +64,7 @@ class DecisionService:
         Raises:
             KeyError: nothing judges such evidence.
         """
-        pair = self._store.active(tee)
+        pair = self._pairs.active(tee)
         return (
             isinstance(pair, PolicyPair)
             and pair.policy.digest == decision.policy_digest

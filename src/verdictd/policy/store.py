@@ -1,93 +1,60 @@
 """The policies and references of a verifier: plain files in one directory, and the pairs that are in force.
 
 What is in force is in memory, immutable, and replaced by one assignment. It comes of the files, at start and at
-`reload`, and of uploads, which are checked, then written, then put in force. A refused upload changes nothing.
+`reload`, and of uploads, which are checked, then kept in the history, then written, then put in force. A refused upload
+changes nothing.
 """
 
-import re
+import contextlib
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import Callable, Mapping
+from dataclasses import astuple
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from verdictd.core.errors import ConfigError, PolicyError, VerdictdError
-from verdictd.core.limits import MAX_POLICY_BYTES, MAX_REFERENCE_BYTES
-from verdictd.policy.files import read_file, recover, replace_file, replace_files
+from verdictd.core.errors import ConfigError, PolicyError
+from verdictd.durable.files import make_directory
+from verdictd.policy.active import PairNames, UnusablePair
+from verdictd.policy.history import Clock, PolicyHistory, identify
 from verdictd.policy.pair import Document, PolicyPair, parse_reference
+from verdictd.policy.pair_files import ACTIVE_PAIRS, SHIPPED, PairFiles, check_name, load_shipped
 from verdictd.policy.runner import PolicyRunner
+from verdictd.policy.upload import Upload
+from verdictd.policy.version import How, Version
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class PairNames:
-    """Which policy is used with which reference."""
-
-    policy: str
-    reference: str
-
-
-SHIPPED = PairNames("sgxPolicy.rego", "sgxData")
-"""What is written on the first start."""
-
-ACTIVE_PAIRS: Mapping[str, PairNames] = MappingProxyType(
-    {"sgx_ecdsa": SHIPPED, "csv": PairNames("csvPolicy.rego", "csvData")}
-)
-"""What judges each kind of evidence. Files of other names can be stored and tested, and judge nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnusablePair:
-    """Why nothing can be decided about a kind of evidence, and what to do about it."""
-
-    names: PairNames
-    reason: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """What an upload that was accepted stored and put in force.
-
-    Attributes:
-        documents: what was stored.
-        pairs: what is in force now, for each kind of evidence that it concerns; empty for names that judge nothing.
-    """
-
-    documents: tuple[Document, ...]
-    pairs: tuple[PolicyPair | UnusablePair, ...]
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What whoever uploaded should know, in sentences; most often nothing."""
-        notes: list[str] = []
-        for pair in self.pairs:
-            if isinstance(pair, UnusablePair):
-                notes.append(f"every peer is refused: {pair.reason}; {pair.remedy}")
-                continue
-            notes += [
-                f"{pair.policy.name} reads data.{name}, which {pair.reference.name} does not have"
-                for name in pair.missing_members
-            ]
-        return tuple(notes)
+OnChange = Callable[[Mapping[str, PolicyPair | UnusablePair]], None]
+_HISTORY = "-history"
 
 
 class PolicyStore:
     """The store. Uploads come one after the other; whoever decides never waits for one."""
 
-    def __init__(self, directory: Path, runner: PolicyRunner) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        runner: PolicyRunner,
+        *,
+        on_change: OnChange | None = None,
+        clock: Clock = lambda: datetime.now(UTC),
+    ) -> None:
         """Make a store; `open` it before use.
 
         Args:
-            directory: ``<data-dir>/opa``.
-            runner: what checks policies.
+            directory: ``<data-dir>/opa``. The history is kept beside it, in ``<data-dir>/opa-history``.
+            runner: what checks policies; best one that makes no decisions, so that uploads need not wait for them.
+            on_change: told all pairs that are in force, for each kind of evidence, after each change: when the files
+                are written, and before the upload or `reload` that made the change returns. One call comes after the
+                other, in the order of the changes; uploads wait for it. It must not raise.
+            clock: tells the history the time.
         """
         self._directory = directory
         self._runner = runner
+        self._on_change = on_change
+        self._files = PairFiles(directory, runner)
+        self._history = PolicyHistory(directory.with_name(directory.name + _HISTORY), clock)
         self._upload = threading.Lock()
-        self._active: dict[str, PolicyPair | UnusablePair] = {}
+        self._active: Mapping[str, PolicyPair | UnusablePair] = {}
 
     def open(self) -> tuple[UnusablePair, ...]:
         """Make the directory and the shipped files where they are missing, and put the files in force.
@@ -95,19 +62,11 @@ class PolicyStore:
         Returns:
             What `reload` returns.
         Raises:
-            ConfigError: the directory cannot be made, read or written.
+            ConfigError: the directory or that of the history cannot be made, read or written.
         """
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"{self._directory} cannot be made: {error.strerror}",
-                remedy="name a directory that verdictd may write, with --data-dir",
-            ) from error
-        recover(self._directory)
-        for name in (SHIPPED.policy, SHIPPED.reference):
-            if read_file(self._directory / name, MAX_REFERENCE_BYTES) is None:
-                replace_file(self._directory / name, load_shipped(name))
+        make_directory(self._directory)
+        self._history.open()
+        self._files.prepare()
         return self.reload()
 
     def reload(self) -> tuple[UnusablePair, ...]:
@@ -117,9 +76,16 @@ class PolicyStore:
 
         Returns:
             The pairs that cannot be used, except those of which no file is there.
+        Raises:
+            ConfigError: the history cannot be written; nothing changed.
         """
         with self._upload:
-            return self._reload()
+            pairs = self._files.assemble_all()
+            self._keep(pairs)
+            self._put_in_force(pairs)
+        return tuple(
+            pair for pair in pairs.values() if isinstance(pair, UnusablePair) and self._files.has_any(pair.names)
+        )
 
     def active(self, tee: str) -> PolicyPair | UnusablePair:
         """What is in force for a kind of evidence, at this instant.
@@ -131,7 +97,7 @@ class PolicyStore:
 
     def names(self) -> tuple[str, ...]:
         """The names of all policies and references, sorted."""
-        return tuple(sorted(path.name for path in self._directory.iterdir() if _NAME.fullmatch(path.name)))
+        return self._files.names()
 
     def export(self, name: str) -> bytes:
         """Read a policy or a reference.
@@ -140,12 +106,7 @@ class PolicyStore:
             PolicyError: there is none of that name, or it is no name.
             ConfigError: it cannot be read.
         """
-        content = read_file(self._directory / check_name(name), MAX_REFERENCE_BYTES)
-        if content is None:
-            raise PolicyError(
-                f"there is no policy and no reference {name}", remedy=f"there are: {', '.join(self.names())}"
-            )
-        return content
+        return self._files.read(name)
 
     def set_policy(self, name: str, content: bytes) -> Upload:
         """Store a policy. Decisions that begin after this returned are made under it, if it is in force.
@@ -173,8 +134,58 @@ class PolicyStore:
         documents = self._policy(policy_name, policy), self._reference(reference_name, reference)
         if policy_name == reference_name:
             raise PolicyError(f"policy and reference have the same name {policy_name}")
-        self._runner.make_pair(*documents)
-        return self._put(*documents)
+        return self._put(*documents, pair=self._runner.make_pair(*documents))
+
+    def versions(self) -> tuple[tuple[Version, bool], ...]:
+        """The versions that are kept, the oldest first, each with whether it is in force.
+
+        Of equal ones the newest counts as in force. One that a crash kept from being put in force is listed as well.
+        """
+        versions = self._history.versions
+        numbers = {version.identity: version.number for version in versions}
+        in_force = {numbers.get(identify(pair)) for pair in self._active.values() if isinstance(pair, PolicyPair)}
+        return tuple((version, version.number in in_force) for version in versions)
+
+    def load_version(self, number: int) -> tuple[Version, Document, Document]:
+        """Read a version with its policy and its reference.
+
+        Raises:
+            PolicyError: it is not kept, or damaged.
+            ConfigError: it cannot be read.
+        """
+        version = self._history.find(number)
+        return version, *self._history.load(version)
+
+    def check_version(self, number: int) -> tuple[str, PolicyPair]:
+        """Check a version as an upload of it would be; nothing is changed.
+
+        Returns:
+            The kind of evidence that it judges, and the pair.
+        Raises:
+            PolicyError: it is not kept, judges nothing any more, or does not pass.
+            MalformedError, UnsupportedError, LimitExceededError: it does not pass.
+            ConfigError: it cannot be read.
+            TransportError: no worker could check it.
+        """
+        version, policy, reference = self.load_version(number)
+        names = PairNames(policy.name, reference.name)
+        for kind, active in ACTIVE_PAIRS.items():
+            if active == names:
+                return kind, self._runner.make_pair(policy, reference)
+        raise PolicyError(f"{policy.name} with {reference.name} of version {version.number} judge nothing any more")
+
+    def roll_back(self, number: int, expected: bytes | None = None) -> Upload:
+        """Put a version in force again, checked anew, in one step as `set_pair` does.
+
+        Args:
+            number: of the version.
+            expected: the key of the pair that it is meant to replace (`PolicyPair.key`; empty for an unusable one):
+                if another is in force by now, it is refused. ``None`` for whatever is in force.
+        Raises:
+            What `check_version` raises, and what `set_pair` does; nothing changed.
+        """
+        _, pair = self.check_version(number)
+        return self._put(pair.policy, pair.reference, pair=pair, restored=number, expected=expected)
 
     def _policy(self, name: str, content: bytes) -> Document:
         if any(check_name(name) == names.reference for names in ACTIVE_PAIRS.values()):
@@ -186,77 +197,78 @@ class PolicyStore:
             raise PolicyError(f"{name} is the name of a policy, not of a reference")
         return Document.of(name, content)
 
-    def _put(self, *documents: Document) -> Upload:
-        """Write what passed its check, and put it in force."""
+    def _put(
+        self,
+        *documents: Document,
+        pair: PolicyPair | None = None,
+        restored: int | None = None,
+        expected: bytes | None = None,
+    ) -> Upload:
+        """Write what passed its check, and put it in force.
+
+        Args:
+            documents: what to write.
+            pair: both, if they were checked together.
+            restored: the version they come from, if they do.
+            expected: the key of what has to be in force still; any if ``None``.
+        """
         contents = {document.name: document.content for document in documents}
         with self._upload:
-            recover(self._directory)
+            self._files.recover()
             changed: dict[str, PolicyPair | UnusablePair] = {}
             for kind, names in ACTIVE_PAIRS.items():
                 if names.policy in contents or names.reference in contents:
-                    pair = self._assemble(names, contents)
-                    if isinstance(pair, UnusablePair) and isinstance(self._active.get(kind), PolicyPair):
-                        raise PolicyError(pair.reason, remedy=pair.remedy)
-                    changed[kind] = pair
+                    changed[kind] = self._replacement(kind, contents, pair, expected)
+            self._keep(changed, How.UPLOAD if restored is None else How.ROLLBACK, restored)
             try:
-                if len(contents) == 1:
-                    replace_file(self._directory / documents[0].name, documents[0].content)
-                else:
-                    replace_files(self._directory, contents)
+                self._files.write(contents)
             except ConfigError:
-                # How far it came only the disk knows.
-                self._reload()
+                # How far it came only the disk knows; and the history, if it can, that it is as before.
+                found = self._files.assemble_all()
+                with contextlib.suppress(ConfigError):
+                    self._keep(found)
+                self._put_in_force(found)
                 raise
-            self._active.update(changed)
+            self._put_in_force(changed)
             return Upload(documents, tuple(changed.values()))
 
-    def _reload(self) -> tuple[UnusablePair, ...]:
-        try:
-            recover(self._directory)
-            self._active.update({kind: self._assemble(names, {}) for kind, names in ACTIVE_PAIRS.items()})
-        except ConfigError as error:
-            self._active.update(
-                {kind: UnusablePair(names, error.message, error.remedy) for kind, names in ACTIVE_PAIRS.items()}
+    def _replacement(
+        self, kind: str, contents: Mapping[str, bytes], pair: PolicyPair | None, expected: bytes | None
+    ) -> PolicyPair | UnusablePair:
+        """What an upload puts in force for a kind of evidence; an error where it must not."""
+        names, now = ACTIVE_PAIRS[kind], self._active.get(kind)
+        if expected is not None and expected != _key(now):
+            raise PolicyError(
+                "what is in force was replaced meanwhile", remedy="look at the difference again, then repeat this"
             )
-        unusable = (pair for pair in self._active.values() if isinstance(pair, UnusablePair))
-        return tuple(
-            pair
-            for pair in unusable
-            if (self._directory / pair.names.policy).exists() or (self._directory / pair.names.reference).exists()
-        )
+        if pair is not None and (pair.policy.name, pair.reference.name) == (names.policy, names.reference):
+            return pair
+        made = self._files.assemble(names, contents)
+        if isinstance(made, UnusablePair) and isinstance(now, PolicyPair):
+            raise PolicyError(made.reason, remedy=made.remedy)
+        return made
 
-    def _assemble(self, names: PairNames, contents: Mapping[str, bytes]) -> PolicyPair | UnusablePair:
-        """Make a pair of what is given and, for the rest, of what is on disk."""
-        documents = []
-        try:
-            for name, flag, limit in (
-                (names.policy, "--set-opa-policy", MAX_POLICY_BYTES),
-                (names.reference, "--set-opa-reference", MAX_REFERENCE_BYTES),
-            ):
-                content = contents[name] if name in contents else read_file(self._directory / name, limit)
-                if content is None:
-                    return UnusablePair(names, f"there is no {name}", f"upload it: verdict {flag} {name} FILE")
-                documents.append(Document.of(name, content))
-            return self._runner.make_pair(*documents)
-        except VerdictdError as error:
-            which = f"{names.policy} and {names.reference} cannot be used: {error.message}"
-            return UnusablePair(names, which, error.remedy or "upload both again")
+    def _keep(
+        self,
+        pairs: Mapping[str, PolicyPair | UnusablePair],
+        how: How = How.RELOAD,
+        restored: int | None = None,
+    ) -> None:
+        """Write to the history what is about to be put in force."""
+        for pair in pairs.values():
+            if isinstance(pair, PolicyPair):
+                is_shipped = how is How.RELOAD and pair.key == _shipped_key()
+                self._history.record(pair, How.SHIPPED if is_shipped else how, restored)
 
-
-def check_name(name: str) -> str:
-    """Return a name that is one: it can stand for a file in the store, and for none outside.
-
-    Raises:
-        PolicyError: it is not.
-    """
-    if not _NAME.fullmatch(name):
-        raise PolicyError(
-            f"{name[:80]!r} is not a name of a policy or a reference",
-            remedy="use 1 to 64 letters, digits, dots, dashes and underscores, a letter or digit first",
-        )
-    return name
+    def _put_in_force(self, changed: Mapping[str, PolicyPair | UnusablePair]) -> None:
+        self._active = {**self._active, **changed}
+        if changed and self._on_change is not None:
+            self._on_change(MappingProxyType(self._active))
 
 
-def load_shipped(name: str) -> bytes:
-    """Read a policy or reference as it is shipped, by its name in `SHIPPED`."""
-    return files("verdictd.policy").joinpath("shipped", name).read_bytes()
+def _key(pair: PolicyPair | UnusablePair | None) -> bytes:
+    return pair.key if isinstance(pair, PolicyPair) else b""
+
+
+def _shipped_key() -> bytes:
+    return bytes.fromhex("".join(Document.of("", load_shipped(name)).digest for name in astuple(SHIPPED)))

@@ -29,6 +29,7 @@ _MAX_PAIRS = 4
 _MAX_VALUE_BYTES = 64 * 1024
 _MAX_FILES = 16
 _GRACE_S = 2.0
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _RECURSION_LIMIT = 5000
 """Python's reader of JSON goes one deeper for each level of a syntax tree, which has several for an expression."""
 
@@ -80,7 +81,7 @@ class PolicyWorker:
         rules = _read_rules(prepared.evaluate(given.decode("utf-8")))
         if DECISION not in rules:
             return (Status.OK.value,)
-        value = json.dumps(rules[DECISION], ensure_ascii=False).encode("utf-8", "replace")
+        value = _ENCODER.encode(rules[DECISION]).encode("utf-8", "replace")
         if len(value) > _MAX_VALUE_BYTES:
             raise PolicyError(f"the value of {DECISION} has {len(value)} bytes, the limit is {_MAX_VALUE_BYTES}")
         return Status.OK.value, value
@@ -102,7 +103,12 @@ def _read_rules(result: str) -> dict[str, object]:
 
 def _encode_report(checked: CheckedPolicy) -> bytes:
     report = checked.report
-    members = {"dialect": checked.dialect.value, "rules": report.rules, "members_read": report.members_read}
+    members = {
+        "dialect": checked.dialect.value,
+        "rules": report.rules,
+        "members_read": report.members_read,
+        "is_repeatable": report.is_repeatable,
+    }
     return json.dumps(members).encode("utf-8")
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from verdictd.policy.store import PolicyStore
 # product is replaced. For each step a fork of this process is killed there; what it left is recovered and printed.
 EVERY_STEP = r"""
 import io, json, os, pathlib, signal, sys
-from verdictd.policy.files import recover, replace_file, replace_files
+from verdictd.durable.files import recover, replace_file, replace_files
 
 directory, kind = pathlib.Path(sys.argv[1]), sys.argv[2]
 OLD = {"a": b"old a" * 5000, "b": b"old b" * 7000}
@@ -71,6 +72,91 @@ while True:
         break
 """
 
+# The same with a store. Its policies are checked elsewhere: here a stand-in takes what it is given.
+EVERY_STORE_STEP = r"""
+import io, json, os, pathlib, shutil, signal, sys
+from datetime import UTC, datetime
+from verdictd.policy.history import PolicyHistory
+from verdictd.policy.pair import PolicyPair, parse_reference
+from verdictd.policy.store import PolicyStore
+
+class Trusting:
+    def make_pair(self, policy, reference):
+        values = parse_reference(reference.content)
+        return PolicyPair(policy=policy, reference=reference, values=values, members_read=())
+
+directory, kind = pathlib.Path(sys.argv[1]), sys.argv[2]
+FIRST, SECOND, THIRD = ((b"policy %d" % number, b'{"x": %d}' % number) for number in range(3))
+NAMES = {"sgxPolicy.rego": 0, "sgxData": 1}
+
+def make():
+    store = PolicyStore(directory / "opa", Trusting(), clock=lambda: datetime(2026, 1, 31, tzinfo=UTC))
+    store._history._max_versions = 2
+    store.open()
+    return store
+
+def put(store, pair):
+    store.set_pair("sgxPolicy.rego", pair[0], "sgxData", pair[1])
+
+def act():
+    if kind == "open":
+        make()
+    elif kind == "rollback":
+        store.roll_back(2)
+    else:
+        put(store, THIRD)
+
+def killed_at(wanted):
+    taken = 0
+    def profile(frame, event, function):
+        nonlocal taken
+        owner = getattr(function, "__self__", None)
+        if event in ("c_call", "c_return") and (
+            getattr(function, "__module__", None) == "posix" or isinstance(owner, io.IOBase)
+        ):
+            taken += 1
+            if taken == wanted:
+                os.kill(os.getpid(), signal.SIGKILL)
+    sys.setprofile(profile)
+    act()
+    sys.setprofile(None)
+
+step = 0
+while True:
+    step += 1
+    shutil.rmtree(directory, ignore_errors=True)
+    store = make()
+    put(store, FIRST)   # version 2; 1 is what is shipped
+    put(store, SECOND)  # version 3
+    if kind == "open":
+        for name, place in NAMES.items():
+            (directory / "opa" / name).write_bytes(THIRD[place])
+    child = os.fork()
+    if child == 0:
+        killed_at(step)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    store = make()
+    pair = store.active("sgx_ecdsa")
+    found = pair.policy.content, pair.reference.content
+    on_disk = tuple((directory / "opa" / name).read_bytes() for name in NAMES)
+    versions = store.versions()
+    # Each that is listed can be read, and nothing else is there.
+    for version, _ in versions:
+        store.load_version(version.number)
+    digests = {digest for version, _ in versions for digest in version.contents}
+    assert {path.name for path in (directory / "opa-history").iterdir()} == {*digests, "versions.json"}
+    assert on_disk == found
+    print(json.dumps([
+        os.WIFSIGNALED(status),
+        [FIRST, SECOND, THIRD].index(found),
+        [version.number for version, _ in versions],
+        [store.load_version(version.number)[1].content.decode() for version, in_force in versions if in_force],
+    ]), flush=True)
+    if not os.WIFSIGNALED(status):
+        break
+"""
+
 UPLOADER = r"""
 import pathlib, sys
 from verdictd.policy.runner import PolicyRunner
@@ -89,9 +175,9 @@ with PolicyRunner(workers=1) as runner:
 """
 
 
-def run_every_step(directory: Path, kind: str) -> list[tuple[bool, dict[str, str], list[str], list[str]]]:
+def run_every_step(directory: Path, kind: str, program: str = EVERY_STEP) -> list[Any]:
     result = subprocess.run(
-        [sys.executable, "-c", EVERY_STEP, str(directory), kind], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, str(directory), kind], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
     return [json.loads(line) for line in result.stdout.splitlines()]
@@ -118,6 +204,20 @@ def test_two_files_at_every_step_are_never_mixed(tmp_path: Path, kind: str) -> N
     assert [killed for killed, *_ in runs] == [True] * (len(runs) - 1) + [False]
     # Some were killed before the journal was there, some while it was, some after.
     assert {".journal" in before for _, _, _, before in runs} == {True, False}
+    assert len(runs) > 30
+
+
+@pytest.mark.parametrize(("kind", "new"), [("upload", 2), ("rollback", 0), ("open", 2)])
+def test_store_at_every_step_is_old_or_new_and_its_history_whole(tmp_path: Path, kind: str, new: int) -> None:
+    runs = run_every_step(tmp_path / "data", kind, EVERY_STORE_STEP)
+    states = [state for _, state, *_ in runs]
+    old = new if kind == "open" else 1
+    assert states == [old] * states.index(new) + [new] * (len(states) - states.index(new))
+    # What is in force is listed, and the versions rise by no more than the one that came to nothing.
+    assert all(in_force == [f"policy {state}"] for _, state, _, in_force in runs)
+    assert {tuple(numbers) for _, _, numbers, _ in runs} <= {(2, 3), (3, 4), (4, 5)}
+    assert runs[-1][2] == [3, 4]
+    assert [killed for killed, *_ in runs] == [True] * (len(runs) - 1) + [False]
     assert len(runs) > 30
 
 

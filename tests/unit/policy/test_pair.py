@@ -105,6 +105,13 @@ def test_many_members_cost_no_more_than_their_number() -> None:
     assert time.monotonic() - started < 20
 
 
+def test_a_member_named_at_any_length_is_told_briefly() -> None:
+    name = b'"' + b"x" * 1_000_000 + b'"'
+    with pytest.raises(MalformedError, match="twice") as refused:
+        parse_reference(b"{" + name + b":1," + name + b":2}")
+    assert len(str(refused.value)) < 200
+
+
 @pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**30])
 @pytest.mark.parametrize("place", [lambda n: {"a": n}, lambda n: {"a": [{"b": [n]}]}], ids=["top", "deep"])
 def test_integers_that_the_engine_would_round_are_no_input(number: int, place: object) -> None:

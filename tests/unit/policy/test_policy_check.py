@@ -1,5 +1,6 @@
 import contextlib
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,22 @@ def test_nesting_limit(text: str, *, fits: bool) -> None:
         return
     with pytest.raises(LimitExceededError, match=r"line \d: the policy has brackets more than 16 deep"):
         parse_policy_text(policy)
+
+
+@pytest.mark.parametrize(
+    "text", ['"' + '\\"' * 500_000, "`" * 999_999, '"x\n' * 300_000], ids=["quotes", "raw", "lines"]
+)
+def test_the_time_a_text_takes_grows_no_faster_than_its_size(text: str) -> None:
+    started = time.monotonic()
+    assert parse_policy_text(text.encode()) == text
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("unclosed", ['"x ' + "[" * 40, "`x " + "[" * 40, '"x \\' + "[" * 40])
+def test_brackets_in_a_string_that_does_not_end_are_never_parsed(unclosed: str) -> None:
+    """They are not counted, and the engine, which would take twice the time for each, does not come to them."""
+    with pytest.raises(MalformedError, match="line 2, column"):
+        check(f"package policy\nallow := {unclosed}\n")
 
 
 @pytest.mark.parametrize(

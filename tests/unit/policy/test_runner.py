@@ -111,7 +111,7 @@ def test_who_waits_behind_a_runaway_gets_the_own_answer() -> None:
 def test_killed_in_the_middle_denies_that_decision_only() -> None:
     with PolicyRunner(workers=1, deadline_s=20) as runner:
         quick, slow = make(runner, QUICK, '{"x": 1}'), make(runner, SLOW)
-        worker = runner._free.queue[0]
+        worker = runner._pool._free[0]
         assert worker is not None
         timer = threading.Timer(0.3, os.kill, (worker.pid, signal.SIGKILL))
         timer.start()
@@ -125,7 +125,7 @@ def test_killed_in_the_middle_denies_that_decision_only() -> None:
 def test_killed_while_idle_costs_no_decision() -> None:
     with PolicyRunner(workers=1) as runner:
         quick = make(runner, QUICK, '{"x": 1}')
-        worker = runner._free.queue[0]
+        worker = runner._pool._free[0]
         assert worker is not None
         os.kill(worker.pid, signal.SIGKILL)
         os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
@@ -158,7 +158,7 @@ def test_no_free_worker_denies() -> None:
 def test_worker_that_does_not_start_denies(monkeypatch: pytest.MonkeyPatch) -> None:
     with PolicyRunner(workers=3) as runner:
         quick = make(runner, QUICK, '{"x": 1}')
-        for worker in runner._free.queue:
+        for worker in runner._pool._free:
             if worker is not None:
                 worker.end()
         with monkeypatch.context() as patch:
@@ -167,16 +167,16 @@ def test_worker_that_does_not_start_denies(monkeypatch: pytest.MonkeyPatch) -> N
             assert (decision.allow, decision.outcome) == (False, Outcome.CRASHED)
             with pytest.raises(WorkerLostError):
                 runner.start()
-            assert runner._free.qsize() == 3
+            assert len(runner._pool._free) == 3
         runner.start()
-        assert runner._free.qsize() == 3
+        assert len(runner._pool._free) == 3
         assert runner.evaluate(quick, {"x": 1}).allow
 
 
 def test_closed_runner_has_no_processes_and_takes_no_requests() -> None:
     runner = PolicyRunner(workers=2)
     runner.start()
-    pids = [worker.pid for worker in runner._free.queue if worker is not None]
+    pids = [worker.pid for worker in runner._pool._free if worker is not None]
     assert len(pids) == 2
     runner.close()
     for pid in pids:

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.policy.rego import V1
 from verdictd.core.result import JSONValue
 from verdictd.policy.decision import Decision, Outcome
+from verdictd.policy.decision_memory import DecisionMemory
 from verdictd.policy.runner import PolicyRunner
 from verdictd.policy.service import DecisionService
 from verdictd.policy.store import PolicyStore
@@ -209,3 +210,28 @@ def test_no_number_of_peers_and_updates_mixes_decisions(tmp_path: Path) -> None:
     assert len(history.uploads) >= UPLOADS
     assert {decision.allow for decision in decisions} == {True, False}
     assert len({decision.reference_digest for decision in decisions}) > UPLOADS // 2
+
+
+def test_upload_does_not_wait_for_decisions_where_it_has_a_runner_of_its_own(tmp_path: Path) -> None:
+    with PolicyRunner(workers=1) as uploads, PolicyRunner(workers=1, wait_s=0.01) as decisions:
+        store = PolicyStore(tmp_path, uploads)
+        store.open()
+        service = DecisionService(store, decisions)
+        with decisions._pool.borrow():
+            store.set_pair("sgxPolicy.rego", SLOW, "sgxData", reference("A"))
+            assert service.decide(TEE, evidence("A")).outcome is Outcome.BUSY
+        assert service.decide(TEE, evidence("A")).allow
+
+
+def test_remembered_decision_is_made_under_what_is_in_force(tmp_path: Path) -> None:
+    memory = DecisionMemory()
+    with PolicyRunner(workers=1, memory=memory) as runner:
+        store = PolicyStore(tmp_path, runner)
+        store.open()
+        service = DecisionService(store, runner)
+        for enclave, expected in (("A", True), ("B", False), ("A", True), ("B", False)):
+            store.set_reference("sgxData", reference(enclave))
+            decisions = [service.decide(TEE, evidence("A")) for _ in range(2)]
+            assert [decision.allow for decision in decisions] == [expected] * 2
+            assert all(service.still_holds(TEE, decision) for decision in decisions)
+    assert len(memory) == 2

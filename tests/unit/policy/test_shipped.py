@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.policy.rego import ENGINE, check
 from verdictd.policy.engine import Dialect
 from verdictd.policy.pair import is_open_reference, parse_reference
-from verdictd.policy.store import SHIPPED, load_shipped
+from verdictd.policy.pair_files import SHIPPED, load_shipped
 
 POLICY = load_shipped(SHIPPED.policy).decode()
 CHECKED = check(POLICY)

@@ -7,10 +7,12 @@ import pytest
 
 from tests.unit.policy.rego import V1
 from verdictd.core.errors import ConfigError, LimitExceededError, MalformedError, PolicyError, VerdictdError
-from verdictd.policy.files import JOURNAL
+from verdictd.durable.files import JOURNAL
+from verdictd.policy.active import UnusablePair
 from verdictd.policy.pair import PolicyPair
+from verdictd.policy.pair_files import ACTIVE_PAIRS, check_name, load_shipped
 from verdictd.policy.runner import PolicyRunner
-from verdictd.policy.store import ACTIVE_PAIRS, PolicyStore, UnusablePair, check_name, load_shipped
+from verdictd.policy.store import PolicyStore
 
 POLICY = (V1 + "allow if input.x == data.x\n").encode()
 REFERENCE = b'{"x": 1}'
@@ -177,7 +179,7 @@ def test_names_are_identifiers(store: PolicyStore, directory: Path, name: str) -
         with pytest.raises(PolicyError, match="is not a name"):
             action()
     assert content(directory) == files
-    assert [path.name for path in directory.parent.iterdir()] == ["opa"]
+    assert sorted(path.name for path in directory.parent.iterdir()) == ["opa", "opa-history"]
 
 
 @pytest.mark.parametrize("name", ["a", "9", "sgxPolicy.rego", "A-b_c.d", "x" * 64])

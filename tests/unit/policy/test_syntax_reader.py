@@ -129,3 +129,11 @@ def test_any_damage_gives_a_value_or_one_of_our_errors(data: st.DataObject) -> N
     node[name] = data.draw(st.recursive(leaf, lambda inner: st.lists(inner, max_size=3)))
     with contextlib.suppress(VerdictdError):
         check_policy_tree(json.dumps(tree))
+
+
+def test_an_unknown_node_of_any_size_is_told_briefly() -> None:
+    tree, _ = damaged(())
+    tree[0]["ast"]["package"] = ["x" * 100_000]
+    with pytest.raises(UnsupportedError) as refused:
+        read_module(json.dumps(tree))
+    assert len(str(refused.value)) < 300

@@ -1,13 +1,16 @@
 """The built-in functions that a policy may call, with the number of their arguments, and why others may not.
 
 A decision must depend on the input, the reference and the policy alone: the same three give the same answer on every
-machine and at any time, and nothing leaves the process. So nothing here does I/O, reads the environment or the clock,
-or uses chance. Time comes in as part of the input. A name that stands nowhere here is refused as well.
+machine and at any time, and nothing leaves the process. So nothing here does I/O, reads the clock, or uses chance. Time
+comes in as part of the input. A name that stands nowhere here is refused as well.
+
+`REPEATABLE` has those that are known to compute their result of their arguments alone, and to do nothing else: what a
+policy of only these decided about an input may be remembered. A policy that calls any other is asked each time.
 """
 
 from types import MappingProxyType
 
-ALLOWED = MappingProxyType(
+REPEATABLE = MappingProxyType(
     {
         # numbers and bits
         "abs": 1, "ceil": 1, "floor": 1, "round": 1, "numbers.range": 2, "numbers.range_step": 3,
@@ -34,11 +37,18 @@ ALLOWED = MappingProxyType(
         "json.marshal": 1, "json.marshal_with_options": 2, "json.patch": 2, "json.unmarshal": 1,
         "urlquery.encode": 1, "urlquery.encode_object": 1,
         # times that are given, not read from the clock
-        "time.add_date": 4, "time.clock": 1, "time.date": 1, "time.diff": 2,
-        "time.parse_duration_ns": 1, "time.parse_ns": 2, "time.parse_rfc3339_ns": 1, "time.weekday": 1,
+        "time.parse_duration_ns": 1, "time.parse_rfc3339_ns": 1,
         # types
         "is_array": 1, "is_boolean": 1, "is_null": 1, "is_number": 1, "is_object": 1, "is_set": 1, "is_string": 1,
         "type_name": 1,
+    }
+)  # fmt: skip
+
+ALLOWED = MappingProxyType(
+    {
+        **REPEATABLE,
+        # They take a time zone by its name, and "Local" is that of the environment, which the worker process is given.
+        "time.add_date": 4, "time.clock": 1, "time.date": 1, "time.diff": 2, "time.parse_ns": 2, "time.weekday": 1,
         # leaves a note for whoever traces the engine, which nobody does here; old policies have it
         "trace": 1,
     }

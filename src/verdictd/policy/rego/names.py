@@ -26,12 +26,13 @@ IsVariable = Callable[[str], bool]
 
 
 class NameChecker:
-    """Checks the names in one rule and notes which rules and which members of the reference it uses."""
+    """Checks the names in one rule and notes what it uses: rules, members of the reference, built-in functions."""
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
         self.rules_used: dict[str, Position] = {}
         self.members_read: set[str] = set()
+        self.functions_called: set[str] = set()
 
     def check(self, expression: Expression, is_variable: IsVariable, *, is_value: bool = True) -> None:
         """Check an expression, except what is inside its closures.
@@ -89,6 +90,7 @@ class NameChecker:
             return group.arity
         name = ".".join(path)
         if name in ALLOWED and path[0] not in self._definitions.rules:
+            self.functions_called.add(name)
             return ALLOWED[name]
         if name in REFUSED:
             raise call.at.refuse(f"the function {name} must not be used: {REFUSED[name]}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from verdictd.core.errors import PolicyError
+from verdictd.policy.rego.builtins import REPEATABLE
 from verdictd.policy.rego.names import NameChecker
 from verdictd.policy.rego.patterns import check_head_of_several, check_index_patterns, check_statement_patterns
 from verdictd.policy.rego.rules import Definitions, collect_definitions, parameter_variables
@@ -45,12 +46,19 @@ class StaticReport:
     Attributes:
         rules: the names that the policy defines, sorted.
         members_read: the top-level members of the reference (``data.<name>``) that it reads, sorted.
+        functions_called: the built-in functions that it calls, sorted.
         captures: for each ``every``, by the byte at which it begins, the variables around it that its body uses.
     """
 
     rules: tuple[str, ...]
     members_read: tuple[str, ...]
+    functions_called: tuple[str, ...]
     captures: Mapping[int, tuple[str, ...]]
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the policy calls only what is known to compute its result of its arguments alone."""
+        return REPEATABLE.keys() >= set(self.functions_called)
 
 
 def check_policy_tree(tree: str) -> StaticReport:
@@ -72,6 +80,7 @@ def check_module(module: Module) -> StaticReport:
     """Check a policy that was read. Errors are those of `check_policy_tree`."""
     definitions = collect_definitions(module)
     members: set[str] = set()
+    functions: set[str] = set()
     used: dict[str, Mapping[str, Position]] = {}
     captures: dict[int, tuple[str, ...]] = {}
     for name, group in definitions.rules.items():
@@ -79,9 +88,15 @@ def check_module(module: Module) -> StaticReport:
         for rule in group.definitions:
             _RuleChecker(definitions, names, captures).check(rule)
         members |= names.members_read
+        functions |= names.functions_called
         used[name] = names.rules_used
     _refuse_recursion(used)
-    return StaticReport(rules=tuple(sorted(definitions.rules)), members_read=tuple(sorted(members)), captures=captures)
+    return StaticReport(
+        rules=tuple(sorted(definitions.rules)),
+        members_read=tuple(sorted(members)),
+        functions_called=tuple(sorted(functions)),
+        captures=captures,
+    )
 
 
 class _RuleChecker:

@@ -60,12 +60,12 @@ def read_module(tree: str) -> Module:
         (entry,) = json.loads(tree)
         _expect(entry, {"source", "version", "ast"})
         if entry["version"] != 1:
-            raise UnsupportedError(f"the engine's syntax tree has version {entry['version']}, expected 1")
+            raise UnsupportedError(f"the engine's syntax tree has version {entry['version']!r:.40}, expected 1")
         return _ModuleReader(entry["source"]["contents"].encode("utf-8")).read(entry["ast"])
     except RecursionError as error:
         raise _too_deep() from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UnsupportedError(f"the engine's syntax tree has an unknown form: {error!r}") from error
+        raise UnsupportedError(f"the engine's syntax tree has an unknown form: {error!r:.200}") from error
 
 
 class _ModuleReader:
