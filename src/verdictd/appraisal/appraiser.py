@@ -48,6 +48,21 @@ FindCollateral = Callable[[Platform, Collateral | None, datetime], FoundCollater
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppraisedCertificate:
+    """A certificate's appraisal together with what it was made of, for whoever keeps that.
+
+    Attributes:
+        result: the Attestation Result.
+        evidence: the evidence that was judged, untrusted; empty where none was.
+        collateral: what it was judged with; empty where none was asked for.
+    """
+
+    result: AppraisalResult
+    evidence: bytes = b""
+    collateral: Collateral = field(default_factory=Collateral)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Appraiser:
     """Judges evidence with one set of trust roots and one acceptance. Safe to share between threads.
 
@@ -65,7 +80,7 @@ class Appraiser:
 
     def appraise_quote(self, quote: bytes, at: datetime) -> AppraisalResult:
         """Appraise a bare SGX quote. That it belongs to any particular peer is not checked, and listed as not made."""
-        result = self._appraise_sgx(quote, None, at)
+        result, _ = self._appraise_sgx(quote, None, at)
         return result.with_checks(
             Check(
                 "certificate.report_data",
@@ -86,13 +101,18 @@ class Appraiser:
             verifier: which verifier was named; with `VerifierName.NULL` the evidence is not judged at all.
             at: the instant to appraise for.
         """
+        return self.appraise_peer(data, verifier, at).result
+
+    def appraise_peer(self, data: bytes, verifier: VerifierName, at: datetime) -> AppraisedCertificate:
+        """Do as `appraise_certificate`, and hand over what the evidence was judged with as well."""
         try:
             certificate = parse_certificate(data)
         except VerdictdError as error:
-            return AppraisalResult(tee=NO_TEE, at=at, checks=(_failed("certificate.format", error),))
+            result = AppraisalResult(tee=NO_TEE, at=at, checks=(_failed("certificate.format", error),))
+            return AppraisedCertificate(result=result)
         own_checks = check_certificate(certificate, at)
         if verifier is VerifierName.NULL:
-            return self._pass_unjudged(certificate, own_checks, at)
+            return AppraisedCertificate(result=self._pass_unjudged(certificate, own_checks, at))
         kind = JUDGED_KINDS[verifier]
         if certificate.evidence is None or certificate.evidence.kind is not kind:
             found = "none" if certificate.evidence is None else certificate.evidence.kind.value
@@ -103,15 +123,16 @@ class Appraiser:
                 found,
                 "start the attester with -a sgx_ecdsa on SGX hardware",
             )
-            return AppraisalResult(tee=found, at=at, checks=(*own_checks, check))
-        result = self._appraise_sgx(certificate.evidence.evidence, certificate.endorsements, at)
+            return AppraisedCertificate(result=AppraisalResult(tee=found, at=at, checks=(*own_checks, check)))
+        evidence, claims = certificate.evidence.evidence, certificate.evidence.claims
+        result, collateral = self._appraise_sgx(evidence, certificate.endorsements, at)
         report_data = bytes.fromhex(str(result.claims.get("report_data", "")))
-        claims = certificate.evidence.claims
-        return replace(
+        result = replace(
             result,
             checks=own_checks + result.checks + check_binding(certificate, report_data),
             custom_claims={} if claims is None else claims.custom,
         )
+        return AppraisedCertificate(result=result, evidence=evidence, collateral=collateral)
 
     def _pass_unjudged(
         self, certificate: RATSTLSCertificate, own_checks: tuple[Check, ...], at: datetime
@@ -124,7 +145,7 @@ class Appraiser:
         claims = () if certificate.evidence is None else (check_claims(certificate),)
         return AppraisalResult(tee=found, at=at, checks=(*own_checks, unjudged, *claims))
 
-    def _appraise_sgx(self, quote: bytes, peer: Collateral | None, at: datetime) -> AppraisalResult:
+    def _appraise_sgx(self, quote: bytes, peer: Collateral | None, at: datetime) -> tuple[AppraisalResult, Collateral]:
         platform = identify_platform(quote, self.roots, self.memory)
         found = FoundCollateral(collateral=Collateral())
         if platform is not None:
@@ -137,7 +158,7 @@ class Appraiser:
             at=at,
             memory=self.memory,
         )
-        return _explain_missing(result, found) if found.reasons else result
+        return _explain_missing(result, found) if found.reasons else result, found.collateral
 
 
 def identify_platform(evidence: bytes, roots: TrustRoots, memory: FactMemory) -> Platform | None:

@@ -10,6 +10,9 @@ from verdictd.tees.sgx_ecdsa.claims import build_policy_input
 Decide = Callable[[dict[str, JSONValue]], Decision]
 
 POLICY_CHECK = "policy.decision"
+REFERENCE_CHECK = "policy.reference"
+POLICY_CHECKS = frozenset({POLICY_CHECK, REFERENCE_CHECK})
+"""The checks that are the user's own; all others are about the evidence."""
 _EXPECTED = "the policy's rule allow to be exactly true"
 
 ACCEPTABILITY_CHECKS = frozenset(
@@ -47,6 +50,27 @@ def apply_policy(result: AppraisalResult, decide: Decide) -> tuple[AppraisalResu
     outcome = CheckResult.PASS if decision.allow is True else CheckResult.FAIL
     remedy = "" if decision.allow is True else "compare evidence and reference values: verdict attestations shows both"
     return result.with_checks(Check(POLICY_CHECK, outcome, _EXPECTED, decision.reason, remedy)), decision
+
+
+def apply_users_policy(
+    result: AppraisalResult, decide: Decide, open_reference_remedy: str | None
+) -> tuple[AppraisalResult, Decision | None]:
+    """Do as `apply_policy`, unless the reference values are the shipped ones, under which nobody is let in.
+
+    Args:
+        result: an appraisal of SGX evidence.
+        decide: evaluates the policy for an input; it returns a denial rather than raising.
+        open_reference_remedy: what to do where the reference values in force are the shipped, empty ones; ``None``
+            where they are not, or where any enclave is allowed.
+    """
+    expected = "reference values that name the user's own enclave or signer"
+    if open_reference_remedy is not None:
+        found = "the shipped, empty reference, which would let in any genuine enclave of anybody"
+        check = Check(REFERENCE_CHECK, CheckResult.FAIL, expected, found, open_reference_remedy)
+        return result.with_checks(check), None
+    return apply_policy(
+        result.with_checks(Check(REFERENCE_CHECK, CheckResult.PASS, expected, "set by the user")), decide
+    )
 
 
 def skip_policy(result: AppraisalResult, why: str) -> AppraisalResult:

@@ -102,6 +102,23 @@ def test_why_collateral_is_missing_stands_beside_each_item_that_is() -> None:
     assert missing == {f"{item}.signature" for item in ("tcb_info", "qe_identity", "pck_crl", "root_ca_crl")}
 
 
+def test_what_a_peer_was_judged_by_is_handed_over_with_the_same_result() -> None:
+    asked = Asked()
+    heard = platform().quote(report_data=bytes(64))
+    certificate = build_identity(at=NOW, make_quote=lambda _: heard).certificate_der
+    appraised = appraiser(asked).appraise_peer(certificate, VerifierName.SGX_ECDSA, NOW)
+    assert appraised.result == judge(certificate, asked=asked)
+    assert appraised.evidence == heard
+    assert appraised.collateral is asked._found.collateral
+
+
+@pytest.mark.parametrize("certificate", [b"nonsense", build_identity(at=NOW).certificate_der])
+@pytest.mark.parametrize("verifier", list(VerifierName))
+def test_where_no_evidence_was_judged_there_is_none(certificate: bytes, verifier: VerifierName) -> None:
+    appraised = appraiser().appraise_peer(certificate, verifier, NOW)
+    assert (appraised.evidence, appraised.collateral) == (b"", Collateral())
+
+
 def test_a_bare_quote_is_appraised_and_says_that_nothing_binds_it() -> None:
     result = appraiser().appraise_quote(platform().quote(report_data=bytes(64)), NOW)
     assert result.allowed

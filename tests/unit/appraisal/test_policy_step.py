@@ -5,7 +5,14 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.appraisal.platforms import NOW, appraiser, identity
-from verdictd.appraisal.policy_step import ACCEPTABILITY_CHECKS, POLICY_CHECK, apply_policy, skip_policy
+from verdictd.appraisal.policy_step import (
+    ACCEPTABILITY_CHECKS,
+    POLICY_CHECK,
+    REFERENCE_CHECK,
+    apply_policy,
+    apply_users_policy,
+    skip_policy,
+)
 from verdictd.appraisal.verifiers import VerifierName
 from verdictd.core.checks import CheckResult
 from verdictd.core.result import AppraisalResult, JSONValue
@@ -75,3 +82,18 @@ def test_no_policy_is_said_and_refuses_nothing() -> None:
     result = skip_policy(judged(), "none is named")
     assert result.allowed
     assert (result.checks[-1].name, result.checks[-1].found) == (POLICY_CHECK, "none is named")
+
+
+def test_under_the_shipped_reference_the_policy_is_not_even_asked() -> None:
+    policy = Policy(Outcome.ALLOWED)
+    result, decision = apply_users_policy(judged(), policy, "name yours")
+    assert [(check.name, check.remedy) for check in result.refusals] == [(REFERENCE_CHECK, "name yours")]
+    assert (decision, policy.asked) == (None, [])
+
+
+def test_under_reference_values_of_the_user_the_policy_decides() -> None:
+    for outcome in (Outcome.ALLOWED, Outcome.REFUSED):
+        result, decision = apply_users_policy(judged(), Policy(outcome), None)
+        assert decision is not None
+        assert result.allowed is decision.allow
+        assert [check.name for check in result.checks][-2:] == [REFERENCE_CHECK, POLICY_CHECK]
