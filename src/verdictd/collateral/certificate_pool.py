@@ -35,6 +35,10 @@ class CertificatePool:
             LimitExceededError: too many.
         """
         entry = parse_certificate(der)
+        try:
+            _ = entry.certificate.not_valid_after_utc
+        except ValueError as error:  # a date of the year 0, which DER can write
+            raise MalformedError(f"the validity of {entry} cannot be read: {error}") from error
         same_name = self._by_subject.setdefault(entry.subject, {})
         if entry.der not in same_name:
             self._count += 1

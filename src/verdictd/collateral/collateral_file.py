@@ -5,6 +5,7 @@ Members: ``tcb_info``, ``tcb_info_signature`` (hex), ``tcb_info_issuer_chain`` (
 ``pck_certificate_chain``. The documents are the exact text that was signed.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Final
 
@@ -44,6 +45,29 @@ def parse_collateral_set(members: Mapping[str, object], source: str) -> tuple[Co
             chain = _pck_crl_chain(members, der, source) if kind is ItemKind.PCK_CRL else b""
             items.append(CollateralItem(kind=kind, raw=RevocationList(der=der, issuer_chain=chain, source=source)))
     return tuple(items)
+
+
+def encode_item(item: CollateralItem) -> bytes:
+    """Write one item as a set that holds nothing else; the inverse of `parse_collateral_set`, but for its source.
+
+    Raises:
+        MalformedError: it is not text where the form has text, as no item that was verified is.
+    """
+    raw, kind = item.raw, item.kind.value
+    try:
+        if isinstance(raw, SignedDocument):
+            members = {
+                kind: raw.body.decode("utf-8"),
+                f"{kind}_signature": raw.signature.hex(),
+                f"{kind}_issuer_chain": raw.issuer_chain.decode("utf-8"),
+            }
+        else:
+            members = {kind: raw.der.hex()}
+            if item.kind is ItemKind.PCK_CRL:
+                members["pck_crl_issuer_chain"] = raw.issuer_chain.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedError(f"{kind} from {raw.source} is not text") from error
+    return json.dumps(members, indent=1).encode("utf-8")
 
 
 def _pck_crl_chain(members: Mapping[str, object], der: bytes, source: str) -> bytes:

@@ -130,7 +130,7 @@ def _recognise_json(text: bytes, source: str) -> Content:
     identity = members.get("enclaveIdentity")
     if not isinstance(identity, dict):
         return NotCollateral(reason="JSON, but no collateral")
-    if identity.get("id") not in {"QE", "TD_QE"}:
+    if identity.get("id") not in ("QE", "TD_QE"):
         return NotCollateral(reason="the identity of another enclave than a quoting enclave")
     document = parse_signed_document(text, "enclaveIdentity", issuer_chain=b"", source=source)
     return LooseDocument(kind=ItemKind.QE_IDENTITY, document=document)
@@ -138,11 +138,12 @@ def _recognise_json(text: bytes, source: str) -> Content:
 
 def _split_pem(text: bytes, source: str) -> Iterator[Content]:
     head, *crls = text.split(PEM_CRL)
-    certificates = head
+    rests = [head]
     for block in crls:
         body, end, rest = block.partition(b"-----END X509 CRL-----")
         yield _crl(decode_crl(PEM_CRL + body + end, source))
-        certificates += rest
+        rests.append(rest)
+    certificates = b"".join(rests)
     if is_issuer_chain(certificates):
         yield LooseCertificates(pem=decode_issuer_chain(certificates, source))
 

@@ -8,6 +8,8 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from threading import Lock
 from typing import Final
@@ -202,12 +204,30 @@ def _read_answer(url: str, response: httpcore.Response, max_bytes: int) -> HTTPA
     return HTTPAnswer(url=url, status=response.status, headers=headers, body=bytes(body))
 
 
-def _retry_after(answer: HTTPAnswer) -> float | None:
-    """Return after how many seconds a server wants to be asked again, where it says so in seconds."""
+def read_retry_after(answer: HTTPAnswer) -> float | None:
+    """Return for how many seconds a server wishes to be left alone; ``None`` where it does not say so.
+
+    Spec:
+        RFC 9110, 10.2.3: seconds, or a date, which counts from the server's own date where it gives one.
+    """
     text = answer.headers.get("retry-after", "")
-    if answer.status not in _TRANSIENT or not (text.isascii() and text.isdigit()):
+    if answer.status not in _TRANSIENT or not text:
         return None
-    return min(float(text), _LONGEST_REST_SECONDS)
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(answer.headers["date"]) if "date" in answer.headers else datetime.now(UTC)
+        seconds: float = (until - now).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(0.0, seconds)
+
+
+def _retry_after(answer: HTTPAnswer) -> float | None:
+    """The same, but no longer than this client rests."""
+    seconds = read_retry_after(answer)
+    return None if seconds is None else min(seconds, _LONGEST_REST_SECONDS)
 
 
 def _redirection(url: str, location: str) -> str:

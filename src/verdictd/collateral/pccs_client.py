@@ -8,7 +8,7 @@ from typing import Final
 
 from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.encodings import decode_crl, decode_issuer_chain
-from verdictd.collateral.http_client import BoundedHTTPClient, HTTPAnswer
+from verdictd.collateral.http_client import BoundedHTTPClient, HTTPAnswer, read_retry_after
 from verdictd.collateral.items import CollateralItem, ItemKind, ItemName
 from verdictd.collateral.pccs_urls import PCCSAddress, UpdateType
 from verdictd.core.errors import CollateralUnavailableError, MalformedError
@@ -127,6 +127,7 @@ def _require_success(answer: HTTPAnswer) -> HTTPAnswer:
     raise CollateralUnavailableError(
         f"{answer.url} answered {answer.status}{f' ({reason})' if reason else ''}",
         remedy=_REMEDIES.get(answer.status, _SERVER_FAULT_REMEDY),
+        retry_after_s=read_retry_after(answer),
     )
 
 

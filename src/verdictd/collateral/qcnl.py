@@ -7,6 +7,7 @@ defaults; here a file that begins like JSON has to be JSON.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ PATH_VARIABLE: Final = "QCNL_CONF_PATH"
 DEFAULT_PCCS_URL: Final = "https://localhost:8081/sgx/certification/v4/"
 
 _MAX_BYTES: Final = 1024 * 1024
-_STRING_OR_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*+"|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_STRING_OR_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|//[^\n]*|/\*(?:.*?\*/|.*)', re.DOTALL)
+"""What does not end is taken to be one as well, so that its end is not looked for again and again."""
+_SHORTEST_COMMENT: Final = len("/**/")
 _NOT_NEWLINE = re.compile(r"[^\n]")
 _NOT_NEEDED: Final = {
     "pccs_api_version": "CRLs are read in whatever encoding they come",
@@ -128,7 +131,8 @@ def parse_qcnl(data: bytes, where: str) -> QCNLSettings:
 def _blank_comment(match: re.Match[str]) -> str:
     """Put spaces in a comment's place, so that lines and columns stay what they are in the file."""
     text = match.group()
-    return text if text.startswith('"') else _NOT_NEWLINE.sub(" ", text)
+    ends = not text.startswith("/*") or (text.endswith("*/") and len(text) >= _SHORTEST_COMMENT)
+    return text if text.startswith('"') or not ends else _NOT_NEWLINE.sub(" ", text)
 
 
 def _parse_json_form(text: str, where: str) -> QCNLSettings:
@@ -160,8 +164,7 @@ def _parse_json_form(text: str, where: str) -> QCNLSettings:
 def _refuse_twice(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise ConfigError(f"{where} holds {twice!r:.60} twice", remedy="remove one of them")
     return members
 
@@ -190,7 +193,7 @@ class _Reader:
     def number(self, name: str) -> int | None:
         value = cast("int | None", self._get(name, int, "a whole number, without quotation marks"))
         if value is not None and value < 0:
-            raise ConfigError(f"{self._where}: {name} is {value}", remedy="write a number that is not negative")
+            raise ConfigError(f"{self._where}: {name} is {value!r:.60}", remedy="write a number that is not negative")
         return value
 
 

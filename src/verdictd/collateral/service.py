@@ -12,18 +12,21 @@ Rules, in the order in which they decide:
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from threading import BoundedSemaphore
 from typing import Final
 
 from verdictd.collateral.attempts import Attempts
 from verdictd.collateral.deadline import Deadline, MonotonicClock
+from verdictd.collateral.disk_cache import DiskCache
 from verdictd.collateral.held import HeldItem
 from verdictd.collateral.items import (
     TEE,
+    CollateralItem,
     ItemKey,
     ItemKind,
     ItemName,
@@ -31,18 +34,21 @@ from verdictd.collateral.items import (
     join_collateral,
     split_collateral,
 )
+from verdictd.collateral.reasons import describe_chosen, explain_unusable
 from verdictd.collateral.single_flight import SingleFlight
 from verdictd.collateral.sources import CollateralSource
 from verdictd.collateral.store import CollateralStore, OfferOutcome, OfferStatus, describe_sequence
-from verdictd.core.errors import VerdictdError
+from verdictd.core.errors import CollateralUnavailableError, VerdictdError
 from verdictd.tees.dcap.collateral import Collateral
-from verdictd.tees.dcap.context import format_instant
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.pck import PCKCAType
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
 _FETCH_SHARE: Final = 0.9
 """Of the time for a call, the part in which sources must answer, so that their reasons reach whoever waits."""
+
+OnNewer = Callable[[CollateralItem, bool], None]
+"""Told of an item, and whether a peer brought it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,9 @@ class CollateralService:
         retry_seconds: float = 5.0,
         refresh_seconds: float = 3600.0,
         max_age: timedelta | None = None,
+        max_waiting: int = 64,
+        cache: DiskCache | None = None,
+        on_newer: OnNewer | None = None,
         clock: MonotonicClock = time.monotonic,
     ) -> None:
         """Make a service that holds nothing yet; it does no I/O until it is asked.
@@ -95,8 +104,13 @@ class CollateralService:
             refresh_seconds: how long after the sources were last asked for an item they are asked whether there is a
                 newer one, in the background: Intel publishes revocations and TCB recoveries before items expire.
             max_age: items issued longer ago are asked for again, as if they had expired (`Acceptance` refuses them).
+            max_waiting: how many callers may wait for sources at once; a further one is told so instead, so that a
+                source that is slow keeps nobody waiting whose collateral is held.
+            cache: where what is known outlives the process.
+            on_newer: told, on whichever thread, of each item that is newer than what was known.
             clock: monotonic seconds, for deadlines only.
         """
+        self._roots = roots
         self._sources = tuple(sources)
         self._store = CollateralStore(roots, memory)
         self._peers = CollateralStore(roots, memory, max_items=512, max_bytes=16 * 1024 * 1024)
@@ -104,6 +118,10 @@ class CollateralService:
         self._flights: SingleFlight[ItemKey] = SingleFlight()
         self._call_seconds = call_seconds
         self._max_age = max_age
+        self._waiting = BoundedSemaphore(max_waiting)
+        self._max_waiting = max_waiting
+        self._cache = cache
+        self._on_newer = on_newer
         self._clock = clock
 
     @property
@@ -117,7 +135,29 @@ class CollateralService:
         Returns:
             What became of each item; the operator should be told of those that were refused.
         """
-        return tuple(self._store.offer(item, at) for source in self._sources for item in source.at_hand)
+        kept = () if self._cache is None else self._cache.load()
+        from_disk = tuple((self._peers if each.is_from_peer else self._store).offer(each.item, at) for each in kept)
+        return from_disk + tuple(self.offer(item, at) for source in self._sources for item in source.at_hand)
+
+    def offer(self, item: CollateralItem, at: datetime) -> OfferOutcome:
+        """Take in an item as if a source had given it, and pass it on where it is newer than what was known."""
+        return self._take(self._store, item, at)
+
+    def offer_from_peer(self, item: CollateralItem, at: datetime, *, only: ItemKey | None = None) -> OfferOutcome:
+        """Take in an item that a peer brought, and pass it on where it is newer; see `CollateralStore.offer`."""
+        return self._take(self._peers, item, at, only=only)
+
+    def _take(
+        self, store: CollateralStore, item: CollateralItem, at: datetime, *, only: ItemKey | None = None
+    ) -> OfferOutcome:
+        outcome = store.offer(item, at, only=only)
+        if outcome.status is OfferStatus.KEPT and outcome.offered is not None:
+            is_from_peer = store is self._peers
+            if self._cache is not None:
+                self._cache.keep(outcome.offered.key, item, is_from_peer=is_from_peer)
+            if self._on_newer is not None:
+                self._on_newer(item, is_from_peer)
+        return outcome
 
     def collateral_for(
         self,
@@ -145,13 +185,61 @@ class CollateralService:
         chosen, reasons = {}, {}
         for key in keys:
             kind = key.name.kind
-            outcome = self._peers.offer(brought[kind], at, only=key) if kind in brought else None
+            outcome = self.offer_from_peer(brought[kind], at, only=key) if kind in brought else None
             item = self._choose(key, outcome, at)
             if item is not None:
                 chosen[kind] = item.item
             if item is None or not self._is_fresh(item, at):
-                reasons[kind] = self._explain(key, item, outcome, at=at, late=key in late)
+                reasons[kind] = self._explain(key, item, outcome, at=at, late=late.get(key, ""))
         return FoundCollateral(collateral=join_collateral(chosen), reasons=reasons)
+
+    def fetch_item(self, name: ItemName, at: datetime) -> tuple[CollateralItem, ...]:
+        """Return the newest known items of a name under any root, having the sources asked where none is fresh.
+
+        Raises:
+            CollateralUnavailableError: none is in time; with the reasons.
+        """
+        keys = tuple(ItemKey(root.fingerprint, name) for root in self._roots.roots)
+        if not any(self._is_fresh(self._store.get(key), at) for key in keys):
+            late = self._fetch_missing(keys, at)
+        else:
+            late = {}
+            self._fetch_missing(tuple(key for key in keys if self._store.get(key) is not None), at)
+        known = [self._choose(key, None, at) for key in keys]
+        if not any(self._is_fresh(item, at) for item in known):
+            reasons = (
+                self._explain(key, item, None, at=at, late=late.get(key, ""))
+                for key, item in zip(keys, known, strict=True)
+            )
+            raise CollateralUnavailableError("; ".join(reasons))
+        return tuple(item.item for item in known if item is not None)
+
+    def refresh_due(self, at: datetime) -> None:
+        """Have the sources asked, in the background, for what is held and due: see `Attempts`."""
+        for item in self._store.items():
+            is_due = self._attempts.is_due(item.key) or not self._attempts.was_asked(item.key)
+            if is_due and self._askable(item.key):
+                self._flights.start(item.key, partial(self._ask, item.key, at))
+
+    def refresh(self, at: datetime) -> tuple[tuple[ItemKey, str], ...]:
+        """Ask the sources for everything that is held, now, and say what became of each: empty where it went well."""
+        before = self._store.items()
+        flights = {}
+        for item in before:
+            self._attempts.forgive(item.key)
+            flight = self._flights.start(item.key, partial(self._ask, item.key, at))
+            if flight is not None:
+                flights[flight] = item.key
+        wait(flights, timeout=self._call_seconds)
+        unfinished = {key for flight, key in flights.items() if not flight.done()}
+        return tuple(
+            (item.key, "no answer in time" if item.key in unfinished else self._attempts.last_failure(item.key))
+            for item in before
+        )
+
+    def describe_attempts(self, key: ItemKey) -> tuple[float | None, str]:
+        """In how many seconds the sources are asked again for an item, and why they failed last."""
+        return self._attempts.due_in(key), self._attempts.last_failure(key)
 
     def held(self, at: datetime) -> tuple[HeldItem, ...]:
         """Return everything held, those from the sources first, and whether it is valid at an instant (aware)."""
@@ -187,13 +275,13 @@ class CollateralService:
             return False
         return self._max_age is None or at - item.issue_date <= self._max_age
 
-    def _fetch_missing(self, keys: tuple[ItemKey, ...], at: datetime) -> set[ItemKey]:
-        """Have what is missing fetched, all at once; return the keys for which time ran out.
+    def _fetch_missing(self, keys: tuple[ItemKey, ...], at: datetime) -> dict[ItemKey, str]:
+        """Have what is missing fetched, all at once; return the keys for which that was in vain, and why.
 
         What is held but due to be asked for again is fetched too, and not waited for.
         """
         flights: dict[Future[None], ItemKey] = {}
-        late = set()
+        late = {}
         for key in keys:
             is_needed = not self._is_fresh(self._store.get(key), at)
             if not (is_needed or self._attempts.is_due(key)) or not self._askable(key):
@@ -202,15 +290,23 @@ class CollateralService:
             if not is_needed:
                 continue
             if flight is None:
-                late.add(key)
+                late[key] = "too much else is being fetched"
             else:
                 flights[flight] = key
-        if not flights:
-            return late
-        done, pending = wait(flights, timeout=self._call_seconds)
+        return late | self._await(flights) if flights else late
+
+    def _await(self, flights: dict[Future[None], ItemKey]) -> dict[ItemKey, str]:
+        """Wait for what is being fetched, unless too many do; return the keys for which it was in vain, and why."""
+        if not self._waiting.acquire(blocking=False):
+            return dict.fromkeys(flights.values(), f"{self._max_waiting} others wait for collateral already")
+        try:
+            done, pending = wait(flights, timeout=self._call_seconds)
+        finally:
+            self._waiting.release()
         for flight in done:
             flight.result()  # raises where the fetching itself is at fault, which must not pass for a missing item
-        return late | {flights[flight] for flight in pending}
+        why = f"no source answered within {self._call_seconds:g} s"
+        return {flights[flight]: why for flight in pending}
 
     def _askable(self, key: ItemKey) -> list[tuple[int, CollateralSource]]:
         return [entry for entry in enumerate(self._sources) if self._attempts.may_ask(key, entry[0])]
@@ -224,17 +320,19 @@ class CollateralService:
     def _ask(self, key: ItemKey, at: datetime) -> None:
         """Ask one source after the other until one has the item in time."""
         deadline = Deadline.after(self._call_seconds * _FETCH_SHARE, self._clock)
-        self._attempts.begin(key)
+        held = self._store.get(key)
+        self._attempts.begin(key, left_s=None if held is None else (held.expires_at - at).total_seconds())
         for index, source in self._askable(key):
             try:
-                outcomes = [self._store.offer(item, at) for item in source.fetch(key.name, deadline)]
+                outcomes = [self.offer(item, at) for item in source.fetch(key.name, deadline)]
             except VerdictdError as error:
-                self._attempts.failed(key, index, str(error))
+                retry_after_s = error.retry_after_s if isinstance(error, CollateralUnavailableError) else None
+                self._attempts.failed(key, index, str(error), retry_after_s=retry_after_s)
                 continue
             if any(outcome.offered is not None and self._is_usable(outcome.offered, key, at) for outcome in outcomes):
                 self._attempts.succeeded(key)
                 return
-            self._attempts.failed(key, index, _why_unusable(key, outcomes))
+            self._attempts.failed(key, index, explain_unusable(key, outcomes))
 
     def _is_usable(self, offered: VerifiedItem, key: ItemKey, at: datetime) -> bool:
         """Whether a source gave what was asked for, in time, and not older than what is known."""
@@ -255,29 +353,21 @@ class CollateralService:
         return known if known is not None and known.replaces(own) else own
 
     def _explain(
-        self, key: ItemKey, chosen: VerifiedItem | None, outcome: OfferOutcome | None, *, at: datetime, late: bool
+        self, key: ItemKey, chosen: VerifiedItem | None, outcome: OfferOutcome | None, *, at: datetime, late: str
     ) -> str:
         """Say why there is no item, or none in time."""
-        reasons = [f"{key.name}: {_describe(chosen, at)}"]
+        reasons = [f"{key.name}: {describe_chosen(chosen, at)}"]
         reasons += [f"{self._sources[index].name}: {why}" for index, why in self._attempts.reasons(key).items()]
         if not self._sources:
             reasons.append("no source is configured (--collateral, --pccs-url or sgx_default_qcnl.conf)")
         if late:
-            reasons.append(f"no source answered within {self._call_seconds:g} s")
+            reasons.append(late)
         if outcome is not None and outcome.status is OfferStatus.REFUSED:
             reasons.append(f"the peer's own is refused: {outcome.reason}")
         offered = None if outcome is None else outcome.offered
         if offered is not None and chosen is not None and offered.sequence < chosen.sequence:
             reasons.append(f"the peer's own is older than that ({describe_sequence(offered)})")
         return "; ".join(reasons)
-
-
-def _describe(chosen: VerifiedItem | None, at: datetime) -> str:
-    if chosen is None:
-        return "none"
-    if chosen.is_in_time(at):
-        return f"the newest known, from {chosen.item.source}, was issued at {format_instant(chosen.issue_date)}"
-    return f"the newest known, from {chosen.item.source}, expired at {format_instant(chosen.expires_at)}"
 
 
 def _names(tee: TEE, fmspc: bytes, pck_ca: PCKCAType) -> tuple[ItemName, ...]:
@@ -287,17 +377,3 @@ def _names(tee: TEE, fmspc: bytes, pck_ca: PCKCAType) -> tuple[ItemName, ...]:
         ItemName(ItemKind.PCK_CRL, pck_ca=pck_ca),
         ItemName(ItemKind.ROOT_CA_CRL),
     )
-
-
-def _why_unusable(key: ItemKey, outcomes: list[OfferOutcome]) -> str:
-    """Say why none of what a source gave is the item that was wanted, in time."""
-    for outcome in outcomes:
-        if outcome.offered is not None and outcome.offered.key == key:
-            return outcome.reason or f"what it has expired at {format_instant(outcome.offered.expires_at)}"
-    refused = [outcome for outcome in outcomes if outcome.status is OfferStatus.REFUSED]
-    if refused:
-        return f"what it has from {refused[0].item.source} is refused: {refused[0].reason}"
-    if len(outcomes) == 1 and outcomes[0].offered is not None:
-        other = outcomes[0].offered
-        return f"it gave the {other.key.name} under {other.root.label} instead"
-    return "it has none"

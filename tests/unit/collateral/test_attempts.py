@@ -6,7 +6,7 @@ KEY, OTHER = ItemKey("root", ItemName(ItemKind.ROOT_CA_CRL)), ItemKey("other", I
 
 
 def attempts(clock: Clock, *, max_keys: int = 10) -> Attempts:
-    return Attempts(retry_seconds=5, refresh_seconds=60, clock=clock, max_keys=max_keys)
+    return Attempts(retry_seconds=5, refresh_seconds=60, clock=clock, random=lambda: 1.0, max_keys=max_keys)
 
 
 def test_what_was_never_asked_may_be_and_is_not_due() -> None:

@@ -9,9 +9,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.unit.collateral.endorser import DAY, START, Endorser
+from tests.unit.tees.simulated import YEAR_2050, in_year_zero, platform, signed_again
+from verdictd.collateral.certificate_pool import CertificatePool
+from verdictd.collateral.file_contents import NotCollateral, recognise
 from verdictd.collateral.files import LoadedCollateral, load_collateral
 from verdictd.collateral.items import CollateralItem, ItemKind, verify_item
-from verdictd.core.errors import CollateralError, ConfigError, LimitExceededError
+from verdictd.core.errors import CollateralError, ConfigError, LimitExceededError, MalformedError
 from verdictd.core.limits import MAX_COLLATERAL_FILE_BYTES
 from verdictd.simulator.collateral_file import encode_collateral_file
 from verdictd.tees.dcap.collateral import (
@@ -246,6 +249,12 @@ def test_what_is_no_collateral_is_ignored_and_listed(endorser: Endorser, tmp_pat
     assert loaded.as_source().warnings[0] == f"{tmp_path}: ignored broken.json: not JSON"
 
 
+@pytest.mark.parametrize("identity", ['{"id":[]}', '{"id":{}}', '{"id":null}', "{}", "[]", '"QE"'])
+def test_an_identity_without_a_name_is_of_no_quoting_enclave(identity: str) -> None:
+    (found,) = recognise(f'{{"enclaveIdentity":{identity}}}'.encode(), "file")
+    assert isinstance(found, NotCollateral)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -336,3 +345,11 @@ def test_sizes_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("verdictd.collateral.files._MAX_FILES", 1)
     with pytest.raises(LimitExceededError, match="holds 2 files"):
         load_collateral(tmp_path)
+
+
+def test_a_certificate_whose_dates_cannot_be_read_is_no_collateral() -> None:
+    sim = platform()
+    changed = sim.with_certificate("tcb-signing", replace(sim.certificate_spec("tcb-signing"), not_after=YEAR_2050))
+    body = in_year_zero(changed.pki.tcb_signing.certificate.tbs_certificate_bytes)
+    with pytest.raises(MalformedError, match="year 0"):
+        CertificatePool().add_der(signed_again(body, sim.pki.root_ca.key))

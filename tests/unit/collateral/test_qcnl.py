@@ -1,3 +1,4 @@
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -144,6 +145,8 @@ def test_a_file_that_names_no_pccs_stands_for_the_default_and_says_so(data: byte
         ('{\n# a comment of the old form\n"pccs_url": "https://h/"}', 2, 1),
         ('{\n"pccs_url": "https://h/",\n/* never ends', 3, 1),
         ('{"pccs_url": "https://h/\n"}', 1, 25),
+        ('{"pccs_url": "https://h/"} /*/', 1, 28),
+        ('{"pccs_url": "https://h/"} /* "*', 1, 28),
     ],
 )
 def test_json_that_does_not_parse_is_an_error_with_its_place(text: str, line: int, column: int) -> None:
@@ -159,6 +162,7 @@ def test_json_that_does_not_parse_is_an_error_with_its_place(text: str, line: in
         (b'{"retry_times": "6"}', "retry_times is '6'"),
         (b'{"retry_times": true}', "retry_times is True"),
         (b'{"retry_times": -1}', "retry_times is -1"),
+        (b'{"retry_times": -' + b"9" * 4000 + b"}", "retry_times is -9{59};"),
         (b'{"retry_delay": 1.5}', "retry_delay is 1.5"),
         (b'{"pccs_url": 5}', "pccs_url is 5"),
         (b'{"collateral_service": ["https://h/"]}', "collateral_service is"),
@@ -227,3 +231,19 @@ def test_without_a_name_the_default_file_is_read_if_there_is_one(
     settings = load_qcnl({})
     assert settings is not None
     assert settings.where == str(tmp_path / "qcnl.conf")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"' + b'\\"' * 500_000,
+        b"{" + b"/* " * 340_000,
+        b"{" + b",".join(b'"%d":0' % number for number in range(80_000)) + b',"79999":0}',
+    ],
+    ids=["strings", "comments", "members"],
+)
+def test_the_time_a_file_takes_grows_no_faster_than_its_size(data: bytes) -> None:
+    started = time.monotonic()
+    with pytest.raises(ConfigError):
+        parse_qcnl(data, "qcnl.conf")
+    assert time.monotonic() - started < 10

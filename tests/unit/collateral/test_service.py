@@ -263,12 +263,12 @@ def test_what_is_held_is_asked_for_again_in_the_background_after_an_hour(endorse
     desk = Desk(endorser, shelf)
     desk.find()
     shelf.items = {item.kind: item for item in endorser.items(2, source="second")}
-    desk.seconds.now += 3599
+    desk.seconds.now += 3600 * 0.8 - 1
     assert sources_of(desk.find()) == all_from("first")
     assert len(shelf.asked) == 4
     gate = Event()
     shelf.before_answer = lambda _: gate.wait(10)
-    desk.seconds.now += 1
+    desk.seconds.now += 3600 * 0.2 + 1
     assert sources_of(desk.find()) == all_from("first")  # does not wait
     gate.set()
     until(lambda: sources_of(desk.find()) == all_from("second"))

@@ -1,0 +1,121 @@
+"""Collateral on disk: what was once known to be newest is known again after a restart, whatever its source does.
+
+Each item is a file of its own, replaced whole. Nothing in it counts because it is there: whoever loads an item verifies
+it as if it came from a peer.
+
+Trust: whoever may write the directory can take items away, or put older ones that are still in time in their place.
+"""
+
+import base64
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from verdictd.collateral.items import CollateralItem, ItemKey, ItemKind
+from verdictd.core.errors import MalformedError, VerdictdError
+from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES
+from verdictd.durable.files import make_directory, read_file, recover, replace_file
+from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
+
+_LOGGER: Final = logging.getLogger(__name__)
+_SUFFIX: Final = ".json"
+_FORM: Final = 1
+_MAX_FILE_BYTES: Final = 2 * (MAX_CHAIN_BYTES + max(MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES))
+_REMEDY: Final = "remove the file: the item is fetched again"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptItem:
+    """An item as it was found on disk, unverified, and whether a peer had brought it."""
+
+    item: CollateralItem
+    is_from_peer: bool
+
+
+class DiskCache:
+    """The items in one directory. Its methods may be called from any thread."""
+
+    def __init__(self, directory: Path, *, max_files: int = 4096) -> None:
+        """Open a directory, which is made where it is missing.
+
+        Args:
+            directory: ``<data-dir>/collateral``.
+            max_files: of how many files any are read; more are never written, as items replace each other by name.
+        Raises:
+            ConfigError: it cannot be used.
+        """
+        make_directory(directory)
+        recover(directory)
+        self._directory = directory
+        self._max_files = max_files
+
+    def load(self) -> Iterator[KeptItem]:
+        """Read what is there. A file that cannot be read is passed over, with a warning that says what to do."""
+        files = sorted(path for path in self._directory.iterdir() if path.suffix == _SUFFIX)
+        if len(files) > self._max_files:
+            _LOGGER.warning("%s holds %d files, only %d are read", self._directory, len(files), self._max_files)
+        for path in files[: self._max_files]:
+            try:
+                content = read_file(path, _MAX_FILE_BYTES)
+                if content is not None:
+                    yield _decode(content)
+            except VerdictdError as error:
+                _LOGGER.warning("%s is passed over: %s; %s", path, error, _REMEDY)
+
+    def keep(self, key: ItemKey, item: CollateralItem, *, is_from_peer: bool) -> None:
+        """Keep an item that was verified, in the place of what was kept under its name. Where that fails, say so."""
+        name = hashlib.sha256(repr(key).encode("utf-8")).hexdigest() + _SUFFIX
+        try:
+            path = self._directory / name
+            if not path.exists() and sum(1 for _ in self._directory.iterdir()) >= self._max_files:
+                _LOGGER.warning("%s is full, %s is not kept on disk", self._directory, key.name)
+                return
+            replace_file(path, _encode(item, is_from_peer=is_from_peer))
+        except (VerdictdError, OSError) as error:
+            _LOGGER.warning("%s cannot be kept on disk: %s", key.name, error)
+
+
+def _encode(item: CollateralItem, *, is_from_peer: bool) -> bytes:
+    raw = item.raw
+    body, signature = (raw.body, raw.signature) if isinstance(raw, SignedDocument) else (raw.der, b"")
+    members = {
+        "form": _FORM,
+        "kind": item.kind.value,
+        "source": raw.source,
+        "is_from_peer": is_from_peer,
+        "body": base64.b64encode(body).decode("ascii"),
+        "signature": signature.hex(),
+        "issuer_chain": base64.b64encode(raw.issuer_chain).decode("ascii"),
+    }
+    return json.dumps(members, indent=1).encode("ascii")
+
+
+def _decode(content: bytes) -> KeptItem:
+    try:
+        match json.loads(content):
+            case {
+                "form": int(form),
+                "kind": str(kind_name),
+                "source": str(source),
+                "is_from_peer": bool(is_from_peer),
+                "body": str(body),
+                "signature": str(signature),
+                "issuer_chain": str(chain),
+            } if form == _FORM:
+                kind = ItemKind(kind_name)
+                parts = (base64.b64decode(body, validate=True), base64.b64decode(chain, validate=True))
+                return KeptItem(_make_item(kind, *parts, bytes.fromhex(signature), source), is_from_peer)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"it is no kept collateral: {error}") from error
+    raise MalformedError("it is no kept collateral")
+
+
+def _make_item(kind: ItemKind, body: bytes, chain: bytes, signature: bytes, source: str) -> CollateralItem:
+    if kind in {ItemKind.TCB_INFO, ItemKind.QE_IDENTITY}:
+        document = SignedDocument(body=body, signature=signature, issuer_chain=chain, source=source)
+        return CollateralItem(kind=kind, raw=document)
+    return CollateralItem(kind=kind, raw=RevocationList(der=body, issuer_chain=chain, source=source))
