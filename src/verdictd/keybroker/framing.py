@@ -59,7 +59,7 @@ class RequestFramer:
     def next_request(self) -> bytes | None:
         """Return the next complete request, ``None`` where bytes are missing.
 
-        Trust: from the first ``{`` to the ``}`` that balances it; otherwise any bytes whatever.
+        Trust: from the first ``{`` to the ``}`` or ``]`` that balances it; otherwise any bytes whatever.
 
         Raises:
             MalformedError: something other than a JSON object begins here, or a backslash stands outside a string.

@@ -4,11 +4,10 @@ Spec:
     RFC 8446, 6.2; RFC 5246, 7.2.2.
 """
 
+import re
 from typing import Final
 
 from verdictd.ratstls.channel import ChannelFailed, Failure, Role
-
-CLOSE_NOTIFY: Final = 0
 
 _HANDSHAKE_FAILURE: Final = 40
 _DECRYPT_ERROR: Final = 51
@@ -43,8 +42,19 @@ _NAMES: Final = {
     _CERTIFICATE_REQUIRED: "certificate_required",
     120: "no_application_protocol",
 }
+_NUMBERS: Final = {name: number for number, name in _NAMES.items()}
+_ALERT: Final = re.compile(r"\balert ([a-z ]+)$")
 # rats-tls's OpenSSL answers internal_error where it is the last of its calls that refuses.
 _REFUSALS: Final = frozenset({42, 43, 44, 45, 46, 48, 49, _INTERNAL_ERROR})
+
+
+def find_alert(reason: str) -> int | None:
+    """Return the number of the alert that a reason of OpenSSL's speaks of, ``tlsv1 alert unknown ca`` for instance.
+
+    Only of alerts that were received does it speak so.
+    """
+    found = _ALERT.search(reason)
+    return None if found is None else _NUMBERS.get(found[1].replace(" ", "_"))
 
 
 def explain_alert(alert: int, *, role: Role, attestation_id: str | None) -> ChannelFailed:

@@ -113,7 +113,7 @@ def _check_key(certificate: RATSTLSCertificate, log: CheckLog) -> _PublicKey | N
     if canonical != certificate.spki_der:
         found += " in another encoding"
     log.require(fits and canonical == certificate.spki_der, name, _KEY_EXPECTED, found)
-    return key
+    return key if key.key_size <= _MAX_RSA_BITS else None
 
 
 def _check_self_signature(certificate: RATSTLSCertificate, key: _PublicKey | None, log: CheckLog) -> None:

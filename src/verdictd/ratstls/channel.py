@@ -136,13 +136,17 @@ Event = PeerAccepted | PeerRefused | ChannelFailed | DataReceived | PeerClosed
 class Endpoint(Protocol):
     """One side of a connection without I/O: received bytes in, events and bytes to send out.
 
-    For one thread at a time. `start` and `receive` may block while the peer is judged, but only until the channel is
-    open. After each call, whatever `bytes_to_send` returns has to be sent.
+    For one thread at a time. `receive` may block while the peer is judged, see `may_judge`. After each call, whatever
+    `bytes_to_send` returns has to be sent.
     """
 
     @property
     def state(self) -> ChannelState:
         """Where the channel stands."""
+
+    @property
+    def may_judge(self) -> bool:
+        """Whether the next `receive` may come to judge the peer, and so may take its time; else it does not block."""
 
     def start(self) -> tuple[Event, ...]:
         """Begin. To be called once, first."""

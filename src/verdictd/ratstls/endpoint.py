@@ -5,7 +5,7 @@ from typing import Final
 from OpenSSL import SSL
 
 from verdictd.core.errors import TransportError
-from verdictd.ratstls.alerts import explain_alert
+from verdictd.ratstls.alerts import explain_alert, find_alert
 from verdictd.ratstls.channel import (
     MAX_RECORD_BYTES,
     NEXT_STATES,
@@ -45,11 +45,18 @@ class RATSTLSEndpoint:
         self._connection = context.connection(self._gate)
         self._state = ChannelState.NEW
         self._has_received = False
+        self._has_sent = False
 
     @property
     def state(self) -> ChannelState:
         """Where the channel stands."""
         return self._state
+
+    @property
+    def may_judge(self) -> bool:
+        """Whether the peer is still to be judged. Its certificate comes after something that a server says first."""
+        is_asked = self._has_sent or self._context.role is Role.CLIENT
+        return self._state is ChannelState.HANDSHAKING and is_asked and self._gate.verdict is None
 
     def start(self) -> tuple[Event, ...]:
         """Begin the handshake."""
@@ -85,6 +92,7 @@ class RATSTLSEndpoint:
             while True:
                 parts.append(self._connection.bio_read(_READ_BYTES))
         except SSL.WantReadError:
+            self._has_sent = self._has_sent or bool(parts)
             return b"".join(parts)
 
     def send(self, data: bytes) -> None:
@@ -137,8 +145,8 @@ class RATSTLSEndpoint:
         verdict, peer = self._gate.verdict, self._context.role.peer
         if verdict is not None and verdict.allowed is not True:
             return self._refuse(verdict)
-        if self._gate.received_alert is not None:
-            return self._explain_alert(self._gate.received_alert)
+        if (alert := find_alert(reason)) is not None:
+            return self._explain_alert(alert)
         if verdict is not None and _BAD_SIGNATURE in reason:
             return self._refuse(self._gate.refuse(f"the {peer} does not hold the key of the certificate it presented"))
         if _NO_CERTIFICATE in reason:
@@ -157,10 +165,11 @@ class RATSTLSEndpoint:
             self._move_to(ChannelState.PEER_CLOSED)
             events.append(PeerClosed(clean=True))
         except SSL.Error as error:
-            if self._gate.received_alert is not None:
-                events.append(self._explain_alert(self._gate.received_alert))
+            reason = _describe(error)
+            if (alert := find_alert(reason)) is not None:
+                events.append(self._explain_alert(alert))
             else:
-                events.append(self._fail(Failure.PROTOCOL, f"TLS failed: {_describe(error)}"))
+                events.append(self._fail(Failure.PROTOCOL, f"TLS failed: {reason}"))
         return tuple(events)
 
     def _say_goodbye(self) -> None:

@@ -27,6 +27,11 @@ class NullTLSEndpoint:
         """Where the channel stands."""
         return self._state
 
+    @property
+    def may_judge(self) -> bool:
+        """Nobody is judged."""
+        return False
+
     def start(self) -> tuple[Event, ...]:
         """Open the channel: whoever is there is not attested."""
         self._move_to(ChannelState.OPEN)

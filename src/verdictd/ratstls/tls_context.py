@@ -10,7 +10,6 @@ from cryptography import x509
 from OpenSSL import SSL, crypto
 
 from verdictd.core.errors import VerdictdError
-from verdictd.ratstls.alerts import CLOSE_NOTIFY
 from verdictd.ratstls.certificate import attestation_id, parse_certificate
 from verdictd.ratstls.certificate_builder import Identity
 from verdictd.ratstls.channel import Judge, PeerVerdict, Role
@@ -34,17 +33,15 @@ class PeerGate:
 
     Attributes:
         verdict: the judge's, or the gate's own refusal; ``None`` while no certificate has come.
-        received_alert: number of the last alert the peer sent, apart from the one that merely says goodbye.
         interruption: what must not be swallowed on the way through OpenSSL (Ctrl-C), to be raised again after it.
     """
 
-    __slots__ = ("_certificate_der", "_judge", "interruption", "received_alert", "verdict")
+    __slots__ = ("_certificate_der", "_judge", "interruption", "verdict")
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._certificate_der: bytes | None = None
         self.verdict: PeerVerdict | None = None
-        self.received_alert: int | None = None
         self.interruption: BaseException | None = None
 
     def admits(self, connection: SSL.Connection, certificate: crypto.X509, finding: int, depth: int) -> bool:
@@ -67,8 +64,7 @@ class PeerGate:
         der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         if self._certificate_der is None:
             self._certificate_der = der
-            used_key = crypto.dump_publickey(crypto.FILETYPE_ASN1, certificate.get_pubkey())
-            if parse_certificate(der).spki_der != used_key:
+            if parse_certificate(der).spki_der != _used_key(certificate):
                 self.refuse("the certificate's key is not written as TLS uses it")
                 return
             self.verdict = self._judge(der)
@@ -152,7 +148,6 @@ def _make_context(role: Role, identity: Identity | None, *, asks_peer: bool) -> 
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     verify_mode = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT if asks_peer else SSL.VERIFY_NONE
     context.set_verify(verify_mode, _judge_certificate)
-    context.set_info_callback(_note_alert)
     if identity is not None:
         context.use_certificate(x509.load_der_x509_certificate(identity.certificate_der))
         context.use_privatekey(identity.private_key)
@@ -160,12 +155,14 @@ def _make_context(role: Role, identity: Identity | None, *, asks_peer: bool) -> 
     return context
 
 
+def _used_key(certificate: crypto.X509) -> bytes:
+    """Return the DER of the key that TLS uses; empty where OpenSSL cannot read it."""
+    try:
+        return crypto.dump_publickey(crypto.FILETYPE_ASN1, certificate.get_pubkey())
+    except crypto.Error:
+        return b""
+
+
 def _judge_certificate(connection: SSL.Connection, certificate: crypto.X509, finding: int, depth: int, _: int) -> bool:
     gate = connection.get_app_data()
     return isinstance(gate, PeerGate) and gate.admits(connection, certificate, finding, depth)
-
-
-def _note_alert(connection: SSL.Connection, where: int, code: int) -> None:
-    gate, alert = connection.get_app_data(), code & 0xFF
-    if where == SSL.SSL_CB_READ_ALERT and alert != CLOSE_NOTIFY and isinstance(gate, PeerGate):
-        gate.received_alert = alert

@@ -120,11 +120,12 @@ def _model(stream: bytes) -> list[bytes]:
 
 
 def _balances(text: bytes) -> bool:
-    outside = re.sub(rb'"(?:[^"\\\\]|\\\\.)*"', b"", text, flags=re.DOTALL)
+    outside = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", text, flags=re.DOTALL)
     depths = list(itertools.accumulate(1 if byte in b"{[" else -1 if byte in b"}]" else 0 for byte in outside))
     return b'"' not in outside and b"\\" not in outside and depths[-1:] == [0] and max(depths) <= 4
 
 
+@example(b'{"\\""}')
 @given(wild_streams)
 def test_each_request_is_balanced_outside_strings(stream: bytes) -> None:
     assert _run([stream])[0] == _model(stream)

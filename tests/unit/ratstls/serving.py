@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from tests.unit.ratstls.peers import ACCEPT, CLIENT, SERVER
-from verdictd.ratstls.attested_connection import AttestedConnection, ServerLimits
+from verdictd.ratstls.attested_connection import AttestedConnection
 from verdictd.ratstls.certificate_builder import Identity
 from verdictd.ratstls.channel import Endpoint, Judge, Role
 from verdictd.ratstls.client import ClientChannel, connect
+from verdictd.ratstls.connection_server import HandshakeOutcome
 from verdictd.ratstls.endpoint import RATSTLSEndpoint
-from verdictd.ratstls.server import HandshakeOutcome, RATSTLSServer, serve
+from verdictd.ratstls.limits import ServerLimits
+from verdictd.ratstls.server import RATSTLSServer, serve
 from verdictd.ratstls.tls_context import RATSTLSContext
 
 LIMITS = ServerLimits(handshake_timeout_s=20, idle_timeout_s=20, write_timeout_s=20, farewell_timeout_s=1)

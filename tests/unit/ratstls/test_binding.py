@@ -143,6 +143,16 @@ def test_only_the_key_refuses() -> None:
     assert judge(Forged(spki=ec_spki(compressed))) == {"key"}
 
 
+@pytest.mark.parametrize(("bits", "outcome"), [(8192, CheckResult.FAIL), (8193, CheckResult.NOT_MADE)])
+def test_no_signature_is_verified_with_a_key_that_is_too_large(bits: int, outcome: CheckResult) -> None:
+    """The time it takes grows with the square of the key's size, which the peer chooses."""
+    numbers = tlv(0x30, tlv(0x02, (2 ** (bits - 1) + 1).to_bytes(bits // 8 + 1, "big")), tlv(0x02, b"\x01\x00\x01"))
+    spki = tlv(0x30, tlv(0x30, oid("1.2.840.113549.1.1.1"), tlv(0x05)), tlv(0x03, b"\x00", numbers))
+    key, signature, *_ = check_certificate(parse_certificate(Forged(spki=spki, algorithm=RSA_SHA256).der()), AT)
+    assert key.result is (CheckResult.PASS if bits == 8192 else CheckResult.FAIL)
+    assert (signature.name, signature.result) == ("certificate.self_signature", outcome)
+
+
 @pytest.mark.parametrize(
     "spki",
     [

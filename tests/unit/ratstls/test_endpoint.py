@@ -372,6 +372,20 @@ def test_the_judged_key_is_the_one_tls_uses(version: int) -> None:
     assert judge.asked == []
 
 
+def test_a_key_that_openssl_cannot_read_is_refused_for_that() -> None:
+    """Of a point that is on no curve. In TLS 1.2 whoever is in between can write one."""
+    judge, peer = RecordingJudge(), raw(Role.CLIENT, version=SSL.TLS1_2_VERSION)
+    ours = endpoint(Role.SERVER, judge)
+    ours.receive(peer.step())
+    flight = peer.step(ours.bytes_to_send())
+    point = bytes.fromhex("03420004")
+    assert point in flight
+    (refused,) = ours.receive(flight.replace(point, bytes.fromhex("03420005")))
+    assert isinstance(refused, PeerRefused)
+    assert refused.verdict.reason == "the certificate's key is not written as TLS uses it"
+    assert judge.asked == []
+
+
 def test_two_different_certificates_on_one_connection_are_refused() -> None:
     judge = RecordingJudge()
     gate = PeerGate(judge)

@@ -13,7 +13,7 @@ from OpenSSL import SSL
 from tests.unit.ratstls.peers import ACCEPT, CLIENT, NOW, SERVER, RawPeer, RecordingJudge, identify, raw
 from tests.unit.ratstls.serving import Served, echo, run, serving, until
 from verdictd.core.errors import ConfigError, TransportError, VerdictdError
-from verdictd.ratstls.attested_connection import AttestedConnection, ServerLimits
+from verdictd.ratstls.attested_connection import AttestedConnection
 from verdictd.ratstls.certificate_builder import Identity, build_identity
 from verdictd.ratstls.channel import (
     ChannelFailed,
@@ -26,6 +26,7 @@ from verdictd.ratstls.channel import (
 )
 from verdictd.ratstls.client import ClientChannel, connect
 from verdictd.ratstls.endpoint import RATSTLSEndpoint
+from verdictd.ratstls.limits import ServerLimits
 from verdictd.ratstls.nulltls import NullTLSEndpoint
 from verdictd.ratstls.server import serve
 from verdictd.ratstls.tls_context import RATSTLSContext
@@ -328,7 +329,7 @@ def test_a_peer_that_never_completes_its_handshake_is_dropped() -> None:
             assert isinstance(outcome, ChannelFailed)
             assert (outcome.failure, outcome.message) == (
                 Failure.TIMEOUT,
-                "the handshake was not complete after 0.2 seconds",
+                "the handshake was not complete after 0.2 seconds, in which the peer sent 20 bytes",
             )
             assert await reader.read() == b""
             writer.close()
@@ -371,7 +372,9 @@ def test_an_idle_peer_is_dropped() -> None:
             with pytest.raises(TransportError):
                 await asyncio.to_thread(channel.receive)
             channel.close()
-        assert ended == ["the peer sent nothing for 0.2 seconds"]
+        assert ended == [
+            "the peer sent no data for 0.2 seconds; raise --idle-timeout if it has to keep connections for so long"
+        ]
 
     run(test)
 
@@ -391,26 +394,43 @@ def test_a_peer_that_does_not_read_its_answer_is_dropped() -> None:
             channel = await served.connect()
             await until(lambda: bool(ended))
             channel.close()
-        assert ended == ["the peer took nothing for 0.3 seconds"]
+        assert ended == [
+            "the peer did not take what was sent to it within 0.3 seconds; raise --write-timeout if it is so slow"
+        ]
 
     run(test)
 
 
-def test_further_connections_wait_their_turn() -> None:
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        (ServerLimits(max_connections=2), "there are 2 connections, the limit is 2 (raise --max-connections)"),
+        (
+            ServerLimits(max_connections_per_address=2),
+            "there are 2 connections from 127.0.0.1, the limit is 2 (raise --max-connections-per-address)",
+        ),
+    ],
+)
+def test_further_connections_are_closed_at_once_and_say_why_to_the_operator(
+    limits: ServerLimits, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def test() -> None:
-        async with serving(limits=ServerLimits(max_connections=2)) as served:
+        async with serving(limits=limits) as served:
             first, second = await served.connect(), await served.connect()
-            waiting = asyncio.create_task(served.connect())
-            assert await asyncio.to_thread(ask, second, b"x") == b"x"
-            assert not waiting.done()
+            with pytest.raises(TransportError):
+                await served.connect()
+            assert vars(caplog.records[-1])["why"] == why
             assert served.server.connections == 2
+            assert await asyncio.to_thread(ask, second, b"x") == b"x"
             await asyncio.to_thread(first.close)
-            third = await waiting
+            await until(lambda: served.server.connections == 1)
+            third = await served.connect()
             assert await asyncio.to_thread(ask, third, b"y") == b"y"
             second.close()
             third.close()
 
-    run(test)
+    with caplog.at_level(logging.WARNING, "verdictd.ratstls.acceptor"):
+        run(test)
 
 
 # What goes wrong
@@ -508,7 +528,7 @@ def test_a_fault_in_a_handler_is_logged_and_ends_its_connection_alone(caplog: py
             failing.close()
             fine.close()
 
-    with caplog.at_level(logging.ERROR, "verdictd.ratstls.server"):
+    with caplog.at_level(logging.ERROR, "verdictd.ratstls.connection_server"):
         run(test)
     (record,) = caplog.records
     assert record.exc_info is not None
