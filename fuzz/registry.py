@@ -1,0 +1,61 @@
+"""Every target there is. A target that is not listed here is not run."""
+
+from fuzz.target import FuzzTarget
+from fuzz.targets import (
+    appraisal,
+    cbor,
+    certificate,
+    collateral_files,
+    der,
+    documents,
+    endorsements,
+    evidence,
+    evidence_file,
+    framing,
+    pccs_answers,
+    pck_chain,
+    policy_protocol,
+    qcnl,
+    quote,
+    reference,
+    rego,
+    session,
+    settings,
+    sgx_extension,
+    signed_collateral,
+    signed_quote,
+    tls_certificate,
+    tls_server,
+    x509_names,
+)
+
+_MODULES = (
+    appraisal,
+    cbor,
+    certificate,
+    collateral_files,
+    der,
+    documents,
+    endorsements,
+    evidence,
+    evidence_file,
+    framing,
+    pccs_answers,
+    pck_chain,
+    policy_protocol,
+    qcnl,
+    quote,
+    reference,
+    rego,
+    session,
+    settings,
+    sgx_extension,
+    signed_collateral,
+    signed_quote,
+    tls_certificate,
+    tls_server,
+    x509_names,
+)
+
+TARGETS: dict[str, FuzzTarget] = {module.TARGET.name: module.TARGET for module in _MODULES}
+"""The targets by name."""

@@ -1,0 +1,1 @@
+"""One harness for each target; `fuzz.registry` lists them."""
