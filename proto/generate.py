@@ -38,7 +38,14 @@ def generate() -> dict[str, str]:
         files = {path.name: path.read_text(encoding="utf-8") for path in out.iterdir()}
         interfaces = FileDescriptorSet.FromString(descriptors.read_bytes())
     files = {name: _rewrite(text) for name, text in files.items()}
-    stubs = {f"{_module(interface)}_grpc.pyi": "".join(_write_stub(interface)) for interface in interfaces.file}
+    stubs = {
+        f"{_module(interface)}_grpc.pyi": "".join(_write_stub(interface))
+        for interface in interfaces.file
+        if interface.service
+    }
+    for interface in interfaces.file:
+        if not interface.service:  # messages alone: protoc writes a module for its services all the same, an empty one
+            del files[f"{_module(interface)}_grpc.py"]
     return {"__init__.py": _INIT, **files, **stubs}
 
 

@@ -6,9 +6,4 @@ The words are those of RFC 9334: Attester, Verifier, Evidence, Endorsements, Ref
 Attestation Result.
 """
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("verdictd")
-except PackageNotFoundError:  # a source tree that was not installed
-    __version__ = "0+source"
+__version__ = "0.1.0"

@@ -74,6 +74,8 @@ DIRECTION, PURITY, ALONE = (
         ("policy/store.py", "from verdictd.ratstls import evidence", DIRECTION),
         ("collateral/store.py", "from verdictd.keybroker import session", DIRECTION),
         ("simulator/platform.py", "from verdictd.collateral import items", DIRECTION),
+        ("audit/log.py", "from verdictd.policy import store", DIRECTION),
+        ("archive/replay.py", "from verdictd.daemon import judging", DIRECTION),
         ("appraisal/appraiser.py", "from verdictd.daemon import status", DIRECTION),
         ("daemon/status.py", "from verdictd.cli import logs", DIRECTION),
         ("core/errors.py", "import cryptography", ALONE),

@@ -15,6 +15,7 @@ from verdictd.cli.options import (
 )
 from verdictd.daemon.settings import Settings
 from verdictd.daemon.settings_reader import build_settings, load_settings_file
+from verdictd.ratstls.limits import ServerLimits
 
 DAEMON_FLAGS = {
     "--listen": "listen",
@@ -31,13 +32,31 @@ DAEMON_FLAGS = {
     "--quote-command": "quote_command",
     "--simulate": "simulate",
     "--attestation-history": "attestation_history",
+    "--workers": "workers",
+    "--metrics": "metrics",
+    "--audit-sync-always": "audit_sync_always",
+    "--archive": "archive.is_on",
+    "--archive-max-bytes": "archive.max_bytes",
+    "--archive-max-age-days": "archive.max_age_days",
     "--log-level": "log_level",
     "--log-format": "log_format",
+    "--max-connections": "limits.max_connections",
+    "--max-connections-per-address": "limits.max_connections_per_address",
+    "--handshake-threads": "limits.handshake_threads",
+    "--handshake-timeout": "limits.handshake_timeout_s",
+    "--max-handshake-bytes": "limits.max_handshake_bytes",
+    "--idle-timeout": "limits.idle_timeout_s",
+    "--request-timeout": "limits.request_timeout_s",
+    "--max-requests": "limits.max_requests",
+    "--max-connection-bytes": "limits.max_connection_bytes",
+    "--max-silent-bytes": "limits.max_silent_bytes",
+    "--write-timeout": "limits.write_timeout_s",
+    "--farewell-timeout": "limits.farewell_timeout_s",
     **TRUST_FLAGS,
     **ACCEPTANCE_FLAGS,
     **COLLATERAL_FLAGS,
 }
-"""The setting that each flag sets. The limits can be set in the configuration file alone."""
+"""The setting that each flag sets."""
 
 
 def add_daemon_options(parser: argparse.ArgumentParser) -> None:
@@ -52,8 +71,12 @@ def add_daemon_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warn, error, fatal or off (default info)")
     parser.add_argument("--log-format", metavar="FORMAT", help="text or json (default text)")
     parser.add_argument("--attestation-history", type=int, metavar="N", help="how many attestations are remembered")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that judge peers (default one a core)")
+    parser.add_argument("--metrics", metavar="ADDRESS", help="where /metrics, /healthz and /readyz are (default none)")
+    _add_records(parser)
     _add_instances(parser)
     _add_own_evidence(parser)
+    _add_limits(parser)
     add_acceptance_options(parser)
     add_trust_options(parser)
     add_collateral_options(parser)
@@ -79,6 +102,34 @@ def _add_own_evidence(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--simulate", metavar="DIR", help="a simulated platform that makes our quotes, see tee-sim")
     group.add_argument("--certificate-format", metavar="FORMAT", help="interoperable (default) or legacy")
     add_switch(group, "--endorsements", "send collateral along with our evidence")
+
+
+def _add_records(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is recorded, in the data directory")
+    add_switch(group, "--audit-sync-always", "wait for the disk with each record of the audit log")
+    add_switch(group, "--archive", "keep what each attestation was judged by, so that it can be judged again")
+    group.add_argument("--archive-max-bytes", type=int, metavar="N", help="how large the archive may become")
+    group.add_argument("--archive-max-age-days", type=int, metavar="DAYS", help="how long it keeps an attestation")
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what peers may take of this machine")
+    for flag, kind, metavar, help_text in (
+        ("--max-connections", int, "N", "connections at once (default {})"),
+        ("--max-connections-per-address", int, "N", "of these, from one address or IPv6 /64 (default {})"),
+        ("--handshake-threads", int, "N", "handshakes at once that may wait for collateral, a worker (default {})"),
+        ("--handshake-timeout", float, "SECONDS", "for a handshake as a whole (default {:g})"),
+        ("--max-handshake-bytes", int, "N", "certificate, evidence and the rest of a handshake (default {})"),
+        ("--idle-timeout", float, "SECONDS", "for which an accepted peer may send nothing (default {:g})"),
+        ("--request-timeout", float, "SECONDS", "in which a request that began has to be complete (default {:g})"),
+        ("--max-requests", int, "N", "on one connection (default {})"),
+        ("--max-connection-bytes", int, "N", "what a peer may send on one connection (default {})"),
+        ("--max-silent-bytes", int, "N", "what a peer may send that holds no data (default {})"),
+        ("--write-timeout", float, "SECONDS", "in which a peer has to take what is sent to it (default {:g})"),
+        ("--farewell-timeout", float, "SECONDS", "in which a peer can read the last words (default {:g})"),
+    ):
+        attribute = DAEMON_FLAGS[flag].removeprefix("limits.")
+        group.add_argument(flag, type=kind, metavar=metavar, help=help_text.format(getattr(ServerLimits(), attribute)))
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:

@@ -8,8 +8,8 @@ from verdictd.core.errors import ConfigError
 from verdictd.core.limits import MAX_POLICY_BYTES, MAX_REFERENCE_BYTES
 from verdictd.core.result import JSONValue
 from verdictd.policy.decision import Decision
+from verdictd.policy.pair_files import SHIPPED, load_shipped
 from verdictd.policy.service import evaluate_once
-from verdictd.policy.store import SHIPPED, load_shipped
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+_encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -58,7 +59,9 @@ LEVELS = {
 
 def _quote(value: object) -> str:
     # JSON escapes the control characters of ASCII alone; others end lines too, turn them round, or command terminals.
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    text = _encode(value)
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 

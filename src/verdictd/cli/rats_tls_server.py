@@ -13,9 +13,10 @@ from verdictd.cli.sample_peer import make_tls_context, open_peer
 from verdictd.core.errors import VerdictdError
 from verdictd.ratstls.attested_connection import AttestedConnection
 from verdictd.ratstls.channel import Endpoint, PeerAccepted, PeerRefused, Role
+from verdictd.ratstls.connection_server import EndpointFactory, HandshakeOutcome
 from verdictd.ratstls.endpoint import RATSTLSEndpoint
 from verdictd.ratstls.nulltls import NullTLSEndpoint
-from verdictd.ratstls.server import EndpointFactory, HandshakeOutcome, serve
+from verdictd.ratstls.server import serve
 
 _LOGGER = logging.getLogger(__name__)
 _ANSWER_BYTES = 255

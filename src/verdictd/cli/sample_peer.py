@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from verdictd.cli.sample_options import choose_verifier, parse_attester_name, pa
 from verdictd.core.attester import Attester
 from verdictd.core.errors import ConfigError
 from verdictd.daemon.attesters import open_attester
-from verdictd.daemon.collateral_setup import AppraisalSetup
+from verdictd.daemon.collateral_setup import AppraisalSetup, open_sources
 from verdictd.daemon.identity import IdentityMaker
 from verdictd.daemon.settings import AttesterName
 from verdictd.ratstls.certificate import attestation_id
@@ -67,7 +68,7 @@ def open_peer(role: Role, arguments: argparse.Namespace) -> SamplePeer:
     setup = AppraisalSetup(
         roots=read_trust_roots(arguments),
         acceptance=read_acceptance(arguments),
-        collateral=read_collateral_settings(arguments),
+        sources=open_sources(read_collateral_settings(arguments), os.environ),
     )
     peer = SamplePeer(setup=setup, verifier=choose_verifier(arguments.verifier), policy=read_policy(arguments))
     setup.service.preload(datetime.now(UTC))

@@ -4,9 +4,10 @@ Exit codes: 0 done, 2 wrong usage or input.
 """
 
 import argparse
+import contextlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
@@ -74,13 +75,25 @@ def _collateral(options: argparse.Namespace) -> None:
 def _serve(options: argparse.Namespace) -> None:
     address = parse_address(options.listen)
     configure_logging("info")
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)  # before there are threads, so that none is interrupted
-    with CollateralServer(
-        options.directory, host=address.host, port=address.port, clock=lambda: datetime.now(UTC)
-    ) as server:
+    with (
+        _stop_signals_blocked(),  # before there are threads, so that none is interrupted
+        CollateralServer(
+            options.directory, host=address.host, port=address.port, clock=lambda: datetime.now(UTC)
+        ) as server,
+    ):
         sys.stdout.write(f"serving simulated collateral at {server.url} (API v3 too)\n")
         sys.stdout.flush()
         signal.sigwait(_STOP_SIGNALS)
+
+
+@contextlib.contextmanager
+def _stop_signals_blocked() -> Iterator[None]:
+    """Block them for as long as something waits for them: whoever called may need them, and processes inherit it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _set_tcb_status(options: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from verdictd import __version__
 from verdictd.cli.daemon_options import add_daemon_options, read_settings
+from verdictd.cli.file_limit import allow_many_files
 from verdictd.cli.logs import configure_logging
 from verdictd.core.errors import VerdictdError
 from verdictd.daemon.runtime import Daemon
@@ -14,6 +15,7 @@ from verdictd.daemon.settings import LogFormat
 from verdictd.daemon.settings_reader import encode_settings
 
 _CANNOT_START = 2
+_WORKER_COMMAND = (sys.executable, "-P", "-X", "utf8", "-m", "verdictd.cli.worker")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(encode_settings(settings))
             return 0
         configure_logging(settings.log_level, as_json=settings.log_format is LogFormat.JSON)
-        asyncio.run(Daemon(settings, lambda: read_settings(arguments)).run())
+        allow_many_files()
+        asyncio.run(Daemon(settings, lambda: read_settings(arguments), _WORKER_COMMAND).run())
     except VerdictdError as error:
         sys.stderr.write(f"verdictd: {error}\n")
         return _CANNOT_START

@@ -139,5 +139,6 @@ def parse_unsigned(element: Element, what: str, maximum: int) -> int:
         raise MalformedError(f"{what} is not an INTEGER in its shortest form")
     number = int.from_bytes(value, "big", signed=True)
     if not 0 <= number <= maximum:
-        raise MalformedError(f"{what} is {number}, expected 0 to {maximum}")
+        found = str(number) if len(value) <= 8 else f"a number of {len(value)} bytes"
+        raise MalformedError(f"{what} is {found}, expected 0 to {maximum}")
     return number

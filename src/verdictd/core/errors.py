@@ -43,7 +43,15 @@ class CollateralError(VerdictdError):
 
 
 class CollateralUnavailableError(CollateralError):
-    """The collateral could not be fetched now. Trying again later may help."""
+    """The collateral could not be fetched now. Trying again later may help.
+
+    Attributes:
+        retry_after_s: for how long whoever was asked wishes to be left alone, where it says so.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after_s = retry_after_s
 
 
 class PolicyError(VerdictdError):

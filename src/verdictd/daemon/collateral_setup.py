@@ -1,14 +1,13 @@
 """From settings to the service that finds collateral, and to the appraiser that uses it."""
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from verdictd.appraisal.appraiser import Appraiser, Platform, identify_platform
 from verdictd.collateral.open_sources import open_pccs, open_pccs_from_qcnl, open_source
 from verdictd.collateral.pccs_urls import alibaba_pccs_url
 from verdictd.collateral.qcnl import load_qcnl
-from verdictd.collateral.service import CollateralService, FoundCollateral
+from verdictd.collateral.service import CollateralService, FoundCollateral, OnNewer
 from verdictd.collateral.sources import CollateralSource
 from verdictd.core.errors import CollateralError
 from verdictd.daemon.settings import CollateralSettings
@@ -56,20 +55,27 @@ class AppraisalSetup:
         *,
         roots: TrustRoots,
         acceptance: Acceptance,
-        collateral: CollateralSettings,
-        environment: Mapping[str, str] | None = None,
+        sources: Sequence[CollateralSource],
+        on_newer: OnNewer | None = None,
+        max_waiting: int = 64,
     ) -> None:
-        """Open the sources.
+        """Put them together.
 
-        Raises:
-            VerdictdError: one that was named cannot be used.
+        Args:
+            roots: what the operator trusts.
+            acceptance: what of a genuine platform is acceptable.
+            sources: asked for collateral, see `open_sources`.
+            on_newer: told of collateral that is newer than what was known.
+            max_waiting: how many may wait for collateral at once.
         """
         memory = FactMemory()
         self.service = CollateralService(
             roots=roots,
             memory=memory,
-            sources=open_sources(collateral, os.environ if environment is None else environment),
+            sources=sources,
             max_age=acceptance.max_collateral_age,
+            on_newer=on_newer,
+            max_waiting=max_waiting,
         )
         self.appraiser = Appraiser(roots=roots, acceptance=acceptance, find_collateral=self._find, memory=memory)
 

@@ -4,14 +4,16 @@ The defaults accept the least. Combinations that would serve peers nobody judged
 """
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
 from verdictd.appraisal.verifiers import VerifierName
+from verdictd.archive.store import DEFAULT_MAX_AGE, DEFAULT_MAX_BYTES, ArchiveBounds
 from verdictd.core.errors import ConfigError
 from verdictd.daemon.settings_address import Address, ClientAPIAddress
-from verdictd.ratstls.attested_connection import ServerLimits
 from verdictd.ratstls.evidence import CertificateFormat
+from verdictd.ratstls.limits import ServerLimits
 from verdictd.tees.dcap.acceptance import Acceptance
 
 INTEL = "intel"
@@ -80,6 +82,26 @@ class CollateralSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveSettings:
+    """Whether what attestations were judged by is kept, and how much of it.
+
+    Attributes:
+        is_on: whether anything is.
+        max_bytes: of the archive's database.
+        max_age: since an attestation was archived.
+    """
+
+    is_on: bool = False
+    max_bytes: int = DEFAULT_MAX_BYTES
+    max_age: timedelta = DEFAULT_MAX_AGE
+
+    @property
+    def bounds(self) -> ArchiveBounds:
+        """The same, for the archive."""
+        return ArchiveBounds(max_bytes=self.max_bytes, max_age=self.max_age)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything the daemon is told. Made by `settings_reader`, which checks it with `check_settings`.
 
@@ -99,6 +121,10 @@ class Settings:
         quote_command: a program that makes our quotes, as a command line; ``None`` to use the platform's device.
         simulate: directory of a simulated platform that makes our quotes.
         attestation_history: how many concluded attestations are remembered.
+        workers: how many processes judge peers; 0 for one on each core that verdictd may use.
+        audit_sync_always: whether each record of the audit log waits for the disk; else it is synced each second.
+        metrics: where metrics and health are served; ``None`` for nowhere.
+        archive: whether what attestations were judged by is kept.
         log_level, log_format: what is logged, and how.
         limits: what peers may take of this machine.
     """
@@ -120,6 +146,10 @@ class Settings:
     quote_command: str | None = None
     simulate: Path | None = None
     attestation_history: int = DEFAULT_ATTESTATION_HISTORY
+    workers: int = 0
+    audit_sync_always: bool = False
+    metrics: Address | None = None
+    archive: ArchiveSettings = field(default_factory=ArchiveSettings)
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT
     limits: ServerLimits = field(default_factory=ServerLimits)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from verdictd.appraisal.verifiers import parse_verifier_name
+from verdictd.archive.store import MIN_MAX_BYTES
 from verdictd.collateral.pccs_urls import alibaba_pccs_url, names_pccs, parse_pccs_url
 from verdictd.core.errors import ConfigError
 from verdictd.daemon.settings import INTEL, AttesterName, CryptoName, LogFormat, LogLevel, TLSName
@@ -32,6 +33,9 @@ _MAX_DAYS = 36500
 _MAX_HISTORY = 1_000_000
 _MAX_CONNECTIONS = 1_000_000
 _MAX_THREADS = 256
+_MAX_HANDSHAKE_BYTES = 16 * 1024 * 1024
+_MAX_COUNT = 2**53
+_MAX_WORKERS = 1024
 _MAX_SECONDS = 86400.0
 _MAX_U32 = 0xFFFFFFFF
 
@@ -189,6 +193,9 @@ FIELDS: Mapping[str, Reader] = {
     "quote_command": _read_by(str),
     "simulate": _read_path,
     "attestation_history": _number(1, _MAX_HISTORY),
+    "workers": _number(0, _MAX_WORKERS),
+    "audit_sync_always": _read_flag,
+    "metrics": _read_by(parse_address),
     "log_level": _one_of(LogLevel),
     "log_format": _one_of(LogFormat),
     "acceptance.tcb_statuses": _read_statuses,
@@ -201,11 +208,20 @@ FIELDS: Mapping[str, Reader] = {
     "collateral.pccs_url": _read_by(_check_pccs),
     "collateral.alibaba_region": _read_by(_check_region),
     "collateral.alibaba_vpc": _read_flag,
+    "archive.is_on": _read_flag,
+    "archive.max_bytes": _number(MIN_MAX_BYTES, _MAX_COUNT),
+    "archive.max_age_days": _read_days,
     "limits.max_connections": _number(1, _MAX_CONNECTIONS),
+    "limits.max_connections_per_address": _number(1, _MAX_CONNECTIONS),
     "limits.handshake_threads": _number(1, _MAX_THREADS),
     "limits.handshake_timeout_s": _read_seconds,
+    "limits.max_handshake_bytes": _number(1, _MAX_HANDSHAKE_BYTES),
     "limits.idle_timeout_s": _read_seconds,
+    "limits.request_timeout_s": _read_seconds,
+    "limits.max_requests": _number(1, _MAX_COUNT),
+    "limits.max_connection_bytes": _number(1, _MAX_COUNT),
+    "limits.max_silent_bytes": _number(1, _MAX_COUNT),
     "limits.write_timeout_s": _read_seconds,
     "limits.farewell_timeout_s": _read_seconds,
 }
-"""Every key there is. Its last part is the name of an attribute, `max_collateral_age_days` apart."""
+"""Every key there is. Its last part is the name of an attribute, `max_collateral_age_days` and `max_age_days` apart."""

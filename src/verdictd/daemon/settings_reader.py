@@ -7,15 +7,22 @@ which it stands. Nothing is ignored: an unknown key is an error.
 import json
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from verdictd.core.errors import ConfigError, LimitExceededError, VerdictdError
-from verdictd.daemon.settings import CollateralSettings, Settings, check_collateral_settings, check_settings
+from verdictd.daemon.settings import (
+    ArchiveSettings,
+    CollateralSettings,
+    Settings,
+    check_collateral_settings,
+    check_settings,
+)
 from verdictd.daemon.settings_fields import FIELDS, suggest
-from verdictd.ratstls.attested_connection import ServerLimits
+from verdictd.ratstls.limits import ServerLimits
 from verdictd.tees.dcap.acceptance import Acceptance
 
 MAX_CONFIG_FILE_BYTES = 1024 * 1024
@@ -24,9 +31,14 @@ Layer: TypeAlias = Mapping[str, object]
 """Values that were read, by their keys."""
 PlainValue: TypeAlias = bool | int | float | str | list[str]
 
-_ATTRIBUTES = {"acceptance.max_collateral_age_days": "max_collateral_age"}
+_ATTRIBUTES = {"acceptance.max_collateral_age_days": "max_collateral_age", "archive.max_age_days": "max_age"}
 """Attributes whose name is not the last part of their key."""
-_TABLES = {"acceptance": Acceptance, "collateral": CollateralSettings, "limits": ServerLimits}
+_TABLES = {
+    "acceptance": Acceptance,
+    "collateral": CollateralSettings,
+    "archive": ArchiveSettings,
+    "limits": ServerLimits,
+}
 _DISPLACED = {
     "collateral.pccs_url": ("collateral.alibaba_region", "collateral.alibaba_vpc"),
     "collateral.alibaba_region": ("collateral.pccs_url",),
@@ -36,8 +48,8 @@ _DISPLACED = {
 """Settings of which a later layer's replaces an earlier layer's other one, since only one of them can be meant."""
 
 RESTART_KEYS = frozenset(
-    {"listen", "client_api", "tls", "data_dir", "attestation_history"}
-    | {key for key in FIELDS if key.startswith("limits.")}
+    {"listen", "client_api", "tls", "data_dir", "attestation_history", "workers", "audit_sync_always", "metrics"}
+    | {key for key in FIELDS if key.startswith(("limits.", "archive."))}
 )
 """Settings that a running daemon cannot take up; it has to be started again."""
 
@@ -145,6 +157,12 @@ def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
     """Name the settings that differ and that a running daemon cannot take up."""
     before, after = plain_values(old), plain_values(new)
     return tuple(key for key in FIELDS if key in RESTART_KEYS and before.get(key) != after.get(key))
+
+
+def keep_until_restart(old: Settings, new: Settings) -> Settings:
+    """Return the new settings, with those that a running daemon cannot take up as they were."""
+    kept = {key.partition(".")[0] for key in RESTART_KEYS}
+    return replace(new, **{name: getattr(old, name) for name in kept})
 
 
 def plain_values(settings: Settings) -> dict[str, PlainValue]:

@@ -20,6 +20,11 @@ def warnings(settings: Settings) -> list[str]:
             "While the reference values name no enclave and no signer, any enclave of anybody is accepted"
             " (--allow-any-enclave)."
         )
+    if settings.metrics is not None and not settings.metrics.is_loopback:
+        sentences.append(
+            f"The metrics on {settings.metrics} can be read from other machines: how many attest, and why they are"
+            " refused."
+        )
     if settings.simulate is not None and settings.attester is not AttesterName.NULL:
         sentences.append(
             f"Our own evidence is made by the simulated platform in {settings.simulate}: it proves nothing to anyone"

@@ -49,8 +49,8 @@ def test_the_short_flags_are_the_originals() -> None:
     assert _read("-m", "-l", "[::1]:1").listen == _read("--mutual", "--listen", "[::1]:1").listen
 
 
-def test_every_setting_but_the_limits_has_a_flag_and_every_flag_is_there() -> None:
-    assert set(DAEMON_FLAGS.values()) == {key for key in FIELDS if not key.startswith("limits.")}
+def test_every_setting_has_a_flag_and_every_flag_is_there() -> None:
+    assert set(DAEMON_FLAGS.values()) == set(FIELDS)
     options = {option for action in _parser()._actions for option in action.option_strings}
     assert options == DAEMON_FLAGS.keys() | {"-h", "--help", "-l", "-m", "--config", "--check-config"}
 

@@ -1,9 +1,12 @@
+import contextlib
 import http.client
+import io
 import json
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,6 +178,23 @@ def test_help_is_no_mistake(argv: list[str], capsys: pytest.CaptureFixture[str])
 @given(st.lists(st.text(), max_size=4))
 def test_any_arguments_end_with_an_exit_code(arguments: list[str]) -> None:
     assert main(["set-tcb-status", "/nowhere/at/all", *arguments]) in {0, 2}
+
+
+def test_serving_leaves_signals_as_they_were_also_where_it_cannot_begin(directory: Path) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert main(["serve", str(directory), "--listen", "192.0.2.1:0"]) == 2
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+    thread = threading.get_ident()
+
+    class Told(io.StringIO):
+        def flush(self) -> None:  # it is about to wait
+            signal.pthread_kill(thread, signal.SIGTERM)
+
+    with contextlib.redirect_stdout(Told()) as said:
+        assert main(["serve", str(directory), "--listen", "127.0.0.1:0"]) == 0
+    assert "serving simulated collateral" in said.getvalue()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+    assert not before & {signal.SIGTERM, signal.SIGINT}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -139,6 +139,7 @@ def test_numbers_are_read_as_written(number: int) -> None:
         (b"\x02\x01\xff", "is -1"),
         (b"\x02\x02\xff\xff", "is -1"),
         (b"\x0a\x01\xff", "is -1"),
+        (b"\x02\x82\x10\x00" + b"\x7f" * 4096, "is a number of 4096 bytes"),  # more digits than Python writes
         (b"\x01\x01\x01", "tag 0x01, expected an INTEGER"),
         (encode_octets(b"\1"), "tag 0x04, expected an INTEGER"),
         (encode_sequence(), "tag 0x30, expected an INTEGER"),

@@ -12,8 +12,9 @@ from verdictd.daemon.client_api import OPAService, PairService
 from verdictd.daemon.policies import Policies
 from verdictd.daemon.proto import clientapi_pb2 as original
 from verdictd.daemon.proto import verdictd_pb2 as messages
-from verdictd.policy.decision import Outcome
-from verdictd.policy.store import load_shipped
+from verdictd.policy.decision import Decision, Outcome
+from verdictd.policy.pair_files import load_shipped
+from verdictd.policy.service import DecisionService
 
 CONTEXT: Any = None
 """The services never look at it."""
@@ -38,6 +39,11 @@ def service(policies: Policies) -> OPAService:
     return OPAService(policies.store)
 
 
+def decide(policies: Policies, given: dict[str, JSONValue]) -> Decision:
+    """Decide under what is in force, as a worker does that was told of it."""
+    return DecisionService(policies.store, policies.runner).decide("sgx_ecdsa", given)
+
+
 def files(policies: Policies) -> dict[str, bytes]:
     return {name: policies.store.export(name) for name in policies.store.names()}
 
@@ -50,11 +56,11 @@ def test_what_is_set_is_in_force_and_exported_byte_for_byte(service: OPAService,
     exported = service.exportOpaReference(original.ExportOpaReferenceRequest(name=b"sgxData"), CONTEXT)
     assert (exported.status, exported.content) == (b"OK", content)
     assert not policies.is_open()
-    assert policies.decide(EVIDENCE).allow
-    assert not policies.decide(EVIDENCE | {"mrEnclave": "CC=="}).allow
+    assert decide(policies, EVIDENCE).allow
+    assert not decide(policies, EVIDENCE | {"mrEnclave": "CC=="}).allow
     policy = service.SetOpaPolicy(original.SetOpaPolicyRequest(name=b"sgxPolicy.rego", content=POLICY), CONTEXT)
     assert policy.status == b"OK"
-    assert policies.decide(EVIDENCE | {"mrEnclave": "CC=="}).allow
+    assert decide(policies, EVIDENCE | {"mrEnclave": "CC=="}).allow
 
 
 @pytest.mark.parametrize(
@@ -78,11 +84,11 @@ def test_policies_that_are_refused_leave_what_was_there(
     service: OPAService, policies: Policies, content: bytes
 ) -> None:
     before = files(policies)
-    decision = policies.decide(EVIDENCE)
+    decision = decide(policies, EVIDENCE)
     answer = service.SetOpaPolicy(original.SetOpaPolicyRequest(name=b"sgxPolicy.rego", content=content), CONTEXT)
     assert answer.status not in {b"OK", b""}
     assert files(policies) == before
-    assert policies.still_holds(decision)
+    assert DecisionService(policies.store, policies.runner).still_holds("sgx_ecdsa", decision)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"policy": {}}', b"\xff", b'{"a": 1, "a": 2}', b"[" * 100_000])
@@ -182,14 +188,14 @@ def test_a_file_that_somebody_broke_refuses_every_peer_and_says_why(tmp_path: Pa
     policies = Policies(tmp_path)
     policies.open()
     try:
-        before = policies.decide(EVIDENCE)
+        before = decide(policies, EVIDENCE)
         assert before.allow
         (tmp_path / "opa" / "sgxData").write_text("[]")
         (unusable,) = policies.store.reload()
         assert "sgxData" in unusable.reason
-        decision = policies.decide(EVIDENCE)
+        decision = decide(policies, EVIDENCE)
         assert (decision.allow, decision.outcome) == (False, Outcome.UNUSABLE)
-        assert not policies.still_holds(before)
+        assert not DecisionService(policies.store, policies.runner).still_holds("sgx_ecdsa", before)
         assert not policies.is_open()
         assert "sgxData" in policies.describe("")[0].problem
     finally:

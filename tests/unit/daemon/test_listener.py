@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 
 from tests.unit.appraisal.platforms import NOW, appraiser, identity
 from verdictd.appraisal.verifiers import VerifierName
-from verdictd.daemon.judging import JudgingSettings, Registrar
+from verdictd.audit.segments import AuditLogError
+from verdictd.core.result import JSONValue
+from verdictd.daemon.judging import JudgingSettings
 from verdictd.daemon.listener import AttestationListener, Serving
 from verdictd.daemon.records import AttestationHistory
+from verdictd.daemon.registrar import Registrar
 from verdictd.policy.decision import Decision, Outcome
 from verdictd.ratstls.certificate_builder import Identity, build_identity
 from verdictd.ratstls.channel import (
@@ -24,9 +28,10 @@ from verdictd.ratstls.channel import (
     PeerVerdict,
     Role,
 )
+from verdictd.ratstls.connection_server import HandshakeOutcome
 from verdictd.ratstls.endpoint import RATSTLSEndpoint
+from verdictd.ratstls.limits import ServerLimits
 from verdictd.ratstls.nulltls import NullTLSEndpoint
-from verdictd.ratstls.server import HandshakeOutcome
 from verdictd.ratstls.tls_context import RATSTLSContext
 
 PEER = "192.0.2.7:4711"
@@ -36,7 +41,15 @@ OWN = build_identity(at=datetime.now(UTC))
 class Fixture:
     """A listener whose policy and reference values a test can change at any instant."""
 
-    def __init__(self, *, tls: bool = True, verifier: VerifierName = VerifierName.SGX_ECDSA) -> None:
+    def __init__(
+        self,
+        *,
+        tls: bool = True,
+        verifier: VerifierName = VerifierName.SGX_ECDSA,
+        limits: ServerLimits | None = None,
+    ) -> None:
+        self.limits = limits or ServerLimits()
+        self.audit = FakeAuditLog()
         self.in_force = "first"
         self.open_reference: str | None = None
         self.history = AttestationHistory(10)
@@ -49,7 +62,10 @@ class Fixture:
         )
         context = RATSTLSContext(Role.SERVER, OWN, mutual=True) if tls else None
         self.listener = AttestationListener(
-            Serving(judging=judging, context=context), Registrar(self.history, lambda: NOW), lambda: NOW
+            Serving(judging=judging, context=context),
+            Registrar(self.audit, self.history, lambda: NOW, lambda *_: None),  # type: ignore[arg-type]
+            lambda: NOW,
+            self.limits,
         )
 
     def decide(self, given: dict[str, Any]) -> Decision:
@@ -72,6 +88,20 @@ class Fixture:
         if isinstance(outcome, PeerAccepted):
             asyncio.run(self.listener.serve(connection))  # type: ignore[arg-type]
         return events, connection.answers != []
+
+
+class FakeAuditLog:
+    """An audit log in memory, whose disk can be full."""
+
+    def __init__(self) -> None:
+        self.records: list[Mapping[str, JSONValue]] = []
+        self.is_full = False
+
+    def append(self, record: Mapping[str, JSONValue]) -> int:
+        if self.is_full:
+            raise AuditLogError("the disk is full")
+        self.records.append(record)
+        return len(self.records)
 
 
 class FakeConnection:
@@ -105,6 +135,40 @@ def test_an_accepted_peer_is_recorded_with_every_check_and_served() -> None:
     assert record.result is not None
     assert record.result.allowed
     assert record.decision is not None
+
+
+def test_nobody_is_served_whose_attestation_the_audit_log_does_not_take(caplog: pytest.LogCaptureFixture) -> None:
+    fixture = Fixture()
+    fixture.audit.is_full = True
+    with caplog.at_level(logging.ERROR, "verdictd.daemon.listener"):
+        _, served = fixture.shake_hands(identity())
+    assert not served
+    assert fixture.history.find("", 0) == ()
+    assert "nobody is served" in caplog.text
+    fixture.audit.is_full = False
+    assert fixture.shake_hands(identity())[1]
+    assert [record["verdict"] for record in fixture.audit.records] == ["accepted"]
+
+
+def test_more_requests_than_allowed_end_the_connection() -> None:
+    fixture = Fixture(limits=ServerLimits(max_requests=2))
+    connection = FakeConnection()
+    connection.requests *= 3
+    asyncio.run(fixture.listener.serve(connection))  # type: ignore[arg-type]
+    assert len(connection.answers) == 2
+
+
+def test_a_request_that_does_not_end_in_time_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    class Dawdler(FakeConnection):
+        async def read(self) -> bytes:
+            if len(self.answers) == 1:
+                await asyncio.Event().wait()
+            self.answers.append(b"half a request was read")
+            return b'{"command":'
+
+    with caplog.at_level(logging.WARNING, "verdictd.daemon.listener"):
+        asyncio.run(Fixture(limits=ServerLimits(request_timeout_s=0.05)).listener.serve(Dawdler()))  # type: ignore[arg-type]
+    assert "a request was not complete after 0.05 seconds" in str([vars(record) for record in caplog.records])
 
 
 def test_a_peer_accepted_under_what_an_upload_replaced_is_not_served() -> None:

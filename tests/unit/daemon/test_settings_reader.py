@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from verdictd.appraisal.verifiers import VerifierName
 from verdictd.core.errors import ConfigError, LimitExceededError
 from verdictd.daemon.settings import (
+    ArchiveSettings,
     AttesterName,
     CollateralSettings,
     CryptoName,
@@ -31,8 +32,8 @@ from verdictd.daemon.settings_reader import (
     parse_settings_file,
     plain_values,
 )
-from verdictd.ratstls.attested_connection import ServerLimits
 from verdictd.ratstls.evidence import CertificateFormat
+from verdictd.ratstls.limits import ServerLimits
 from verdictd.tees.dcap.acceptance import ANY_STATUS_BUT_REVOKED, Acceptance, TCBStatus
 
 BASE = Path("/etc/verdictd")
@@ -48,10 +49,15 @@ def _settings(text: str) -> Settings:
 
 def test_every_field_of_the_settings_has_a_key_and_every_key_a_field() -> None:
     def keys(kind: type, table: str = "") -> set[str]:
-        names = {"max_collateral_age": "max_collateral_age_days"}
+        names = {"max_collateral_age": "max_collateral_age_days", "max_age": "max_age_days"}
         return {f"{table}{names.get(field.name, field.name)}" for field in fields(kind)}
 
-    tables = {"acceptance": Acceptance, "collateral": CollateralSettings, "limits": ServerLimits}
+    tables = {
+        "acceptance": Acceptance,
+        "collateral": CollateralSettings,
+        "archive": ArchiveSettings,
+        "limits": ServerLimits,
+    }
     expected = keys(Settings) - tables.keys()
     expected |= {key for table, kind in tables.items() for key in keys(kind, f"{table}.")}
     assert set(FIELDS) == expected
@@ -385,6 +391,7 @@ def test_what_check_config_prints_is_toml_with_every_setting_that_is_set() -> No
         "verifier",
         "quote_command",
         "simulate",
+        "metrics",
         "acceptance.max_collateral_age_days",
         "collateral.source",
         "collateral.pccs_url",

@@ -11,10 +11,11 @@ from verdictd.appraisal.verifiers import VerifierName
 from verdictd.core.errors import CollateralError, ConfigError, VerdictdError
 from verdictd.daemon.collateral_setup import AppraisalSetup, open_sources
 from verdictd.daemon.identity import IdentityMaker
-from verdictd.daemon.policies import Policies
+from verdictd.daemon.open_reference import explain_open_reference
+from verdictd.daemon.policies import Decisions, Policies
 from verdictd.daemon.settings import AttesterName, CollateralSettings, Settings, TLSName
 from verdictd.daemon.settings_trust import load_trust_roots
-from verdictd.daemon.state import build_state, explain_open_reference
+from verdictd.daemon.worker_state import WorkerState, build_worker_state
 from verdictd.ratstls.certificate import parse_certificate
 from verdictd.simulator.attester import SimulatedAttester
 from verdictd.simulator.collateral_file import encode_collateral_file
@@ -43,6 +44,18 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Policies]:
     opened.open()
     yield opened
     opened.close()
+
+
+def build_state(settings: Settings, policies: Policies, at: datetime) -> WorkerState:
+    """Make the state of a worker; the files that the settings name are its sources."""
+    del policies
+    return build_worker_state(
+        settings,
+        load_trust_roots(settings.trust_roots),
+        Decisions(),
+        at,
+        sources=open_sources(settings.collateral, {}),
+    )
 
 
 def settings(place: Path) -> Settings:
@@ -97,11 +110,11 @@ def test_what_cannot_be_used_is_an_error_before_anything_is_replaced(
 def test_the_open_reference_refuses_unless_it_was_allowed_or_nobody_is_judged(place: Path, policies: Policies) -> None:
     assert policies.is_open()
     strict = settings(place)
-    remedy = explain_open_reference(strict, policies)
+    remedy = explain_open_reference(strict, is_open=policies.is_open())
     assert remedy is not None
     assert f"verdict --client-api {strict.client_api} --set-opa-reference sgxData FILE" in remedy
-    assert explain_open_reference(replace(strict, allow_any_enclave=True), policies) is None
-    assert explain_open_reference(replace(strict, verifier=VerifierName.NULL), policies) is None
+    assert explain_open_reference(replace(strict, allow_any_enclave=True), is_open=True) is None
+    assert explain_open_reference(replace(strict, verifier=VerifierName.NULL), is_open=True) is None
 
 
 def test_endorsements_for_a_platform_that_nobody_knows_are_an_error_with_what_to_do(
@@ -112,8 +125,7 @@ def test_endorsements_for_a_platform_that_nobody_knows_are_an_error_with_what_to
     setup = AppraisalSetup(
         roots=roots,
         acceptance=Acceptance(),
-        collateral=CollateralSettings(source=str(place / "collateral")),
-        environment={},
+        sources=open_sources(CollateralSettings(source=str(place / "collateral")), {}),
     )
     setup.service.preload(NOW)
     maker = IdentityMaker(attester=SimulatedAttester(platform), find_endorsements=setup.find_endorsements)

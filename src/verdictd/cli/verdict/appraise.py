@@ -1,7 +1,8 @@
-"""`verdict appraise FILE`: judge a quote or certificate without a daemon, and show every check."""
+"""`verdict appraise`: judge a quote or certificate without a daemon, or what it archived, and show every check."""
 
 import argparse
 import json
+import os
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -18,27 +19,44 @@ from verdictd.cli.options import (
     read_collateral_settings,
     read_trust_roots,
 )
+from verdictd.cli.verdict.appraise_archived import run_archived
 from verdictd.collateral.store import OfferStatus
+from verdictd.core.errors import ConfigError
 from verdictd.core.result import AppraisalResult
-from verdictd.daemon.collateral_setup import AppraisalSetup
+from verdictd.daemon.collateral_setup import AppraisalSetup, open_sources
 from verdictd.policy.decision import Decision
 from verdictd.ratstls.certificate import looks_like_certificate
 from verdictd.ratstls.evidence import tell_quote_kind
 
 _ACCEPTED, _REFUSED = 0, 1
+_THEN, _NOW = "then", "now"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "appraise",
-        help="judge a quote or certificate, without a daemon",
-        description="Judge an SGX quote or a RATS-TLS certificate and list every check. Exit codes: 0 accepted, 1"
-        " refused, 2 usage or input error.",
+        help="judge a quote or certificate, or an archived attestation again",
+        description="Judge an SGX quote or a RATS-TLS certificate, without a daemon, or an attestation that verdictd"
+        " has archived, with all that it was judged by; list every check. Exit codes: 0 accepted, 1 refused, 2 usage or"
+        " input error.",
     )
-    parser.add_argument("file", metavar="FILE", help="a quote, or a RATS-TLS certificate in PEM or DER; - for stdin")
+    subject = parser.add_mutually_exclusive_group(required=True)
+    subject.add_argument(
+        "file", nargs="?", metavar="FILE", help="a quote, or a RATS-TLS certificate in PEM or DER; - for stdin"
+    )
+    subject.add_argument(
+        "--attestation",
+        metavar="ID|audit:N",
+        help="instead of FILE, an attestation that verdictd archived: the first digits of its id, or its number in the"
+        " audit log",
+    )
     parser.add_argument(
-        "--at", type=_parse_instant, metavar="TIME", help="appraise for this instant, e.g. 2026-01-31T00:00:00Z"
+        "--at",
+        type=_parse_instant,
+        metavar="TIME",
+        help=f"appraise for this instant, e.g. 2026-01-31T00:00:00Z; {_NOW} (the default of FILE), or {_THEN}, when"
+        " verdictd judged it (the default of --attestation)",
     )
     parser.add_argument("--json", action="store_true", help="write JSON (docs/appraisal-result.schema.json)")
     add_policy_options(parser)
@@ -50,15 +68,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
     """Run the subcommand."""
+    if arguments.attestation is not None:
+        return run_archived(arguments, out, _choose_instant(arguments.at or _THEN, now))
+    at = _choose_instant(arguments.at or _NOW, now)
+    if at is None:
+        raise ConfigError(f"--at {_THEN} is for what is archived alone", remedy="give --attestation, or an instant")
     data = read_evidence(arguments.file)
     if not looks_like_certificate(data):
         tell_quote_kind(data)  # what is no quote at all is an error of input, and no refusal
     policy = read_policy(arguments)
-    at = arguments.at or now
     setup = AppraisalSetup(
         roots=read_trust_roots(arguments),
         acceptance=read_acceptance(arguments),
-        collateral=read_collateral_settings(arguments),
+        sources=open_sources(read_collateral_settings(arguments), os.environ),
     )
     refused = [outcome for outcome in setup.service.preload(at) if outcome.status is OfferStatus.REFUSED]
     if looks_like_certificate(data):
@@ -80,7 +102,16 @@ def _judge_by_policy(result: AppraisalResult, policy: LocalPolicy | None) -> tup
     return apply_policy(result, policy.decide)
 
 
-def _parse_instant(text: str) -> datetime:
+def _choose_instant(at: datetime | str, now: datetime) -> datetime | None:
+    """Return an instant; ``None`` for the one that verdictd judged for."""
+    if isinstance(at, datetime):
+        return at
+    return None if at == _THEN else now
+
+
+def _parse_instant(text: str) -> datetime | str:
+    if text in {_THEN, _NOW}:
+        return text
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:

@@ -1,28 +1,53 @@
-"""The entry point of `verdict`: parses the command line, runs one subcommand or the original's flags."""
+"""The entry point of `verdict`: parses the command line, runs one subcommand or the original's flags.
+
+What a subcommand needs is imported when it is the one: the libraries behind them take longer to load than most of them
+to run.
+"""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib import import_module
+from typing import NamedTuple
 
 from verdictd import __version__
-from verdictd.cli.verdict import appraise, attestations, opa_flags, policy, show, status
-from verdictd.cli.verdict.rpc import DEFAULT_CLIENT_API
+from verdictd.cli.verdict import opa_flags
 from verdictd.core.errors import VerdictdError
 
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
-_SUBCOMMANDS = (appraise, show, attestations, status, policy)
+_DEFAULT_CLIENT_API = "[::1]:60000"
 _EPILOG = "Exit codes: 0 accepted or done, 1 refused, 2 usage or input error. Results go to standard output."
+
+
+class Subcommand(NamedTuple):
+    """A subcommand, what it does, and the module of this package that has its `add_parser`."""
+
+    name: str
+    description: str
+    module: str
+
+
+SUBCOMMANDS = (
+    Subcommand("appraise", "appraise a quote or a certificate, or again what was archived", "appraise"),
+    Subcommand("show", "show what a quote or a certificate says, unverified", "show"),
+    Subcommand("attestations", "show why peers were accepted or refused", "attestations"),
+    Subcommand("status", "show what verdictd trusts, holds and has decided", "status"),
+    Subcommand("policy", "replace policy and reference values together, try them first, go back", "policy"),
+    Subcommand("collateral", "show, refresh, import and export the collateral that is held", "collateral"),
+    Subcommand("audit", "prove that no record of the audit log is missing or changed", "audit"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `verdict` and return its exit code."""
-    parser = _build_parser()
-    arguments = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    parser = _build_parser(words)
+    arguments = parser.parse_args(words)
     try:
-        code = opa_flags.run_flags(arguments, sys.stdout)
+        code = _run_flags(arguments)
         if arguments.command is None:
             if code is None:
                 parser.print_usage(sys.stderr)
@@ -40,7 +65,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _build_parser() -> argparse.ArgumentParser:
+def _run_flags(arguments: argparse.Namespace) -> int | None:
+    """Carry out the original's flags that were given; ``None`` where none was."""
+    given = opa_flags.find_given(arguments)
+    if not given:
+        return None
+    calls = import_module("verdictd.cli.verdict.opa_calls")
+    pathlib = import_module("pathlib")
+    code: int = calls.carry_out(given, arguments.client_api, pathlib.Path(arguments.path), sys.stdout)
+    return code
+
+
+def _build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Build the parser. Of the subcommands, only one that is named among the words has its own options."""
     parser = argparse.ArgumentParser(
         prog="verdict", description="Configure verdictd, ask it why, and appraise evidence without it.", epilog=_EPILOG
     )
@@ -48,14 +85,17 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-c",
         "--client-api",
-        default=DEFAULT_CLIENT_API,
+        default=_DEFAULT_CLIENT_API,
         metavar="ADDRESS",
-        help=f"the daemon's --client-api address (default {DEFAULT_CLIENT_API})",
+        help=f"the daemon's --client-api address (default {_DEFAULT_CLIENT_API})",
     )
     opa_flags.add_flags(parser)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for subcommand in _SUBCOMMANDS:
-        subcommand.add_parser(subparsers)
+    for subcommand in SUBCOMMANDS:
+        if subcommand.name in words:
+            import_module(f"verdictd.cli.verdict.{subcommand.module}").add_parser(subparsers)
+        else:
+            subparsers.add_parser(subcommand.name, help=subcommand.description)
     return parser
 
 

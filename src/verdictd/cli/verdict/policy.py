@@ -1,10 +1,16 @@
-"""`verdict policy set`: upload a policy and its reference values in one step, both or neither."""
+"""`verdict policy`: upload policy and reference values in one step, try them first, see what was in force, go back.
+
+`set` is here; each other action is in a module of its own, and adds itself to the group.
+"""
 
 import argparse
 from datetime import datetime
 from typing import TextIO
 
 from verdictd.cli.files import read_text
+from verdictd.cli.verdict.policy_history import add_history_parser
+from verdictd.cli.verdict.policy_rollback import add_rollback_parser
+from verdictd.cli.verdict.policy_try import add_try_parser
 from verdictd.cli.verdict.rpc import TIMEOUT_S, client_api
 from verdictd.core.limits import MAX_POLICY_BYTES, MAX_REFERENCE_BYTES
 from verdictd.daemon.proto import verdictd_pb2 as messages
@@ -13,8 +19,13 @@ from verdictd.daemon.proto.verdictd_pb2_grpc import PolicyServiceStub
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the subcommand."""
-    parser = subparsers.add_parser("policy", help="upload a policy and its reference values in one step")
+    parser = subparsers.add_parser("policy", help="replace policy and reference values together, or roll them back")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for add in (_add_set_parser, add_history_parser, add_rollback_parser, add_try_parser):
+        add(actions)
+
+
+def _add_set_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     action = actions.add_parser("set", help="replace both at once; no decision ever mixes old and new")
     action.add_argument("--policy", required=True, metavar="FILE", help="the policy, in Rego")
     action.add_argument("--reference", required=True, metavar="FILE", help="the reference values, in JSON")

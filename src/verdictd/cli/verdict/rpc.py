@@ -7,7 +7,6 @@ import grpc
 
 from verdictd.core.errors import TransportError
 
-DEFAULT_CLIENT_API = "[::1]:60000"
 TIMEOUT_S = 30.0
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 

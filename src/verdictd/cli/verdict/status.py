@@ -49,8 +49,11 @@ def _describe(status: messages.GetStatusResponse, now: datetime) -> list[str]:
         left = held.next_update.ToDatetime(UTC) - now
         expiry = f"expires in {left.days} days" if left.days >= 0 else "EXPIRED"
         lines.append(f"    {held.kind} {held.key}: until {_instant(held.next_update)} ({expiry}), from {held.source}")
+    if status.last_collateral_failure:
+        lines.append(f"    failed last: {status.last_collateral_failure}")
     counts = status.counts
     lines.append(f"accepted {counts.accepted}, refused {counts.refused}, open connections {counts.open_connections}")
+    lines.append(f"{status.workers} workers serve; audit log {status.audit_head or 'UNREADABLE'}")
     lines += [f"    {name} = {value}" for name, value in sorted(status.settings.items())]
     return lines
 
@@ -90,6 +93,9 @@ def _build(status: messages.GetStatusResponse) -> JSONValue:
             "refused": status.counts.refused,
             "open_connections": status.counts.open_connections,
         },
+        "workers": status.workers,
+        "last_collateral_failure": status.last_collateral_failure or None,
+        "audit_head": status.audit_head,
         "settings": {name: json.loads(value) for name, value in status.settings.items()},
     }
 

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0everdictd.proto\x12\x0bverdictd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x17ListAttestationsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\x12\x11\n\tid_prefix\x18\x02 \x01(\t\"J\n\x18ListAttestationsResponse\x12.\n\x0c\x61ttestations\x18\x01 \x03(\x0b\x32\x18.verdictd.v1.Attestation\"-\n\x18WatchAttestationsRequest\x12\x11\n\tid_prefix\x18\x01 \x01(\t\"\x83\x04\n\x0b\x41ttestation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\x30\n\x0c\x63oncluded_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpeer_address\x18\x04 \x01(\t\x12\x0b\n\x03tee\x18\x05 \x01(\t\x12%\n\x07verdict\x18\x06 \x01(\x0e\x32\x14.verdictd.v1.Verdict\x12\x10\n\x08sentence\x18\x07 \x01(\t\x12\"\n\x06\x63hecks\x18\x08 \x03(\x0b\x32\x12.verdictd.v1.Check\x12\x13\n\x0b\x63laims_json\x18\t \x01(\t\x12\x1e\n\x16policy_parse_info_json\x18\n \x01(\t\x12K\n\x12\x63ollateral_sources\x18\x0b \x03(\x0b\x32/.verdictd.v1.Attestation.CollateralSourcesEntry\x12+\n\x08\x64uration\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\ntcb_status\x18\r \x01(\t\x12\x14\n\x0c\x61\x64visory_ids\x18\x0e \x03(\t\x12\x13\n\x0breport_json\x18\x0f \x01(\t\x1a\x38\n\x16\x43ollateralSourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x83\x01\n\x05\x43heck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06result\x18\x02 \x01(\x0e\x32\x18.verdictd.v1.CheckResult\x12\x10\n\x08\x65xpected\x18\x03 \x01(\t\x12\r\n\x05\x66ound\x18\x04 \x01(\t\x12\x0e\n\x06remedy\x18\x05 \x01(\t\x12\x11\n\tmandatory\x18\x06 \x01(\x08\"\x12\n\x10GetStatusRequest\"\x85\x03\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x0btrust_roots\x18\x03 \x03(\x0b\x32\x16.verdictd.v1.TrustRoot\x12>\n\x08settings\x18\x04 \x03(\x0b\x32,.verdictd.v1.GetStatusResponse.SettingsEntry\x12/\n\ncollateral\x18\x05 \x03(\x0b\x32\x1b.verdictd.v1.HeldCollateral\x12)\n\x08policies\x18\x06 \x03(\x0b\x32\x17.verdictd.v1.PolicyPair\x12#\n\x06\x63ounts\x18\x07 \x01(\x0b\x32\x13.verdictd.v1.Counts\x12\x10\n\x08warnings\x18\x08 \x03(\t\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\tTrustRoot\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x10\n\x08is_intel\x18\x03 \x01(\x08\"\x9c\x01\n\x0eHeldCollateral\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12.\n\nissue_date\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bnext_update\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x88\x01\n\nPolicyPair\x12\x0b\n\x03tee\x18\x01 \x01(\t\x12\x13\n\x0bpolicy_name\x18\x02 \x01(\t\x12\x15\n\rpolicy_digest\x18\x03 \x01(\t\x12\x16\n\x0ereference_name\x18\x04 \x01(\t\x12\x18\n\x10reference_digest\x18\x05 \x01(\t\x12\x0f\n\x07problem\x18\x06 \x01(\t\"E\n\x06\x43ounts\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x04\x12\x0f\n\x07refused\x18\x02 \x01(\x04\x12\x18\n\x10open_connections\x18\x03 \x01(\x04\"`\n\x0eSetPairRequest\x12\x13\n\x0bpolicy_name\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\x0c\x12\x16\n\x0ereference_name\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\x0c\"g\n\x0fSetPairResponse\x12\"\n\x02ok\x18\x01 \x01(\x0b\x32\x14.verdictd.v1.PairSetH\x00\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x14.verdictd.v1.RefusalH\x00\x42\t\n\x07outcome\":\n\x07PairSet\x12\x15\n\rpolicy_digest\x18\x01 \x01(\t\x12\x18\n\x10reference_digest\x18\x02 \x01(\t\"*\n\x07Refusal\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0e\n\x06remedy\x18\x02 \x01(\t*G\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_ALLOW\x10\x01\x12\x10\n\x0cVERDICT_DENY\x10\x02*t\n\x0b\x43heckResult\x12\x1c\n\x18\x43HECK_RESULT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HECK_RESULT_PASS\x10\x01\x12\x15\n\x11\x43HECK_RESULT_FAIL\x10\x02\x12\x19\n\x15\x43HECK_RESULT_NOT_MADE\x10\x03\x32\x99\x02\n\x12\x41ttestationService\x12_\n\x10ListAttestations\x12$.verdictd.v1.ListAttestationsRequest\x1a%.verdictd.v1.ListAttestationsResponse\x12V\n\x11WatchAttestations\x12%.verdictd.v1.WatchAttestationsRequest\x1a\x18.verdictd.v1.Attestation0\x01\x12J\n\tGetStatus\x12\x1d.verdictd.v1.GetStatusRequest\x1a\x1e.verdictd.v1.GetStatusResponse2U\n\rPolicyService\x12\x44\n\x07SetPair\x12\x1b.verdictd.v1.SetPairRequest\x1a\x1c.verdictd.v1.SetPairResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0everdictd.proto\x12\x0bverdictd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x17ListAttestationsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\x12\x11\n\tid_prefix\x18\x02 \x01(\t\"J\n\x18ListAttestationsResponse\x12.\n\x0c\x61ttestations\x18\x01 \x03(\x0b\x32\x18.verdictd.v1.Attestation\"-\n\x18WatchAttestationsRequest\x12\x11\n\tid_prefix\x18\x01 \x01(\t\"\x83\x04\n\x0b\x41ttestation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\x30\n\x0c\x63oncluded_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpeer_address\x18\x04 \x01(\t\x12\x0b\n\x03tee\x18\x05 \x01(\t\x12%\n\x07verdict\x18\x06 \x01(\x0e\x32\x14.verdictd.v1.Verdict\x12\x10\n\x08sentence\x18\x07 \x01(\t\x12\"\n\x06\x63hecks\x18\x08 \x03(\x0b\x32\x12.verdictd.v1.Check\x12\x13\n\x0b\x63laims_json\x18\t \x01(\t\x12\x1e\n\x16policy_parse_info_json\x18\n \x01(\t\x12K\n\x12\x63ollateral_sources\x18\x0b \x03(\x0b\x32/.verdictd.v1.Attestation.CollateralSourcesEntry\x12+\n\x08\x64uration\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\ntcb_status\x18\r \x01(\t\x12\x14\n\x0c\x61\x64visory_ids\x18\x0e \x03(\t\x12\x13\n\x0breport_json\x18\x0f \x01(\t\x1a\x38\n\x16\x43ollateralSourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x83\x01\n\x05\x43heck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06result\x18\x02 \x01(\x0e\x32\x18.verdictd.v1.CheckResult\x12\x10\n\x08\x65xpected\x18\x03 \x01(\t\x12\r\n\x05\x66ound\x18\x04 \x01(\t\x12\x0e\n\x06remedy\x18\x05 \x01(\t\x12\x11\n\tmandatory\x18\x06 \x01(\x08\"\x12\n\x10GetStatusRequest\"\xcb\x03\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x0btrust_roots\x18\x03 \x03(\x0b\x32\x16.verdictd.v1.TrustRoot\x12>\n\x08settings\x18\x04 \x03(\x0b\x32,.verdictd.v1.GetStatusResponse.SettingsEntry\x12/\n\ncollateral\x18\x05 \x03(\x0b\x32\x1b.verdictd.v1.HeldCollateral\x12)\n\x08policies\x18\x06 \x03(\x0b\x32\x17.verdictd.v1.PolicyPair\x12#\n\x06\x63ounts\x18\x07 \x01(\x0b\x32\x13.verdictd.v1.Counts\x12\x10\n\x08warnings\x18\x08 \x03(\t\x12\x12\n\naudit_head\x18\t \x01(\t\x12\x1f\n\x17last_collateral_failure\x18\n \x01(\t\x12\x0f\n\x07workers\x18\x0b \x01(\r\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\tTrustRoot\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x10\n\x08is_intel\x18\x03 \x01(\x08\"\x9c\x01\n\x0eHeldCollateral\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12.\n\nissue_date\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bnext_update\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x88\x01\n\nPolicyPair\x12\x0b\n\x03tee\x18\x01 \x01(\t\x12\x13\n\x0bpolicy_name\x18\x02 \x01(\t\x12\x15\n\rpolicy_digest\x18\x03 \x01(\t\x12\x16\n\x0ereference_name\x18\x04 \x01(\t\x12\x18\n\x10reference_digest\x18\x05 \x01(\t\x12\x0f\n\x07problem\x18\x06 \x01(\t\"E\n\x06\x43ounts\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x04\x12\x0f\n\x07refused\x18\x02 \x01(\x04\x12\x18\n\x10open_connections\x18\x03 \x01(\x04\"`\n\x0eSetPairRequest\x12\x13\n\x0bpolicy_name\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\x0c\x12\x16\n\x0ereference_name\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\x0c\"g\n\x0fSetPairResponse\x12\"\n\x02ok\x18\x01 \x01(\x0b\x32\x14.verdictd.v1.PairSetH\x00\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x14.verdictd.v1.RefusalH\x00\x42\t\n\x07outcome\":\n\x07PairSet\x12\x15\n\rpolicy_digest\x18\x01 \x01(\t\x12\x18\n\x10reference_digest\x18\x02 \x01(\t\"*\n\x07Refusal\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0e\n\x06remedy\x18\x02 \x01(\t*G\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_ALLOW\x10\x01\x12\x10\n\x0cVERDICT_DENY\x10\x02*t\n\x0b\x43heckResult\x12\x1c\n\x18\x43HECK_RESULT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HECK_RESULT_PASS\x10\x01\x12\x15\n\x11\x43HECK_RESULT_FAIL\x10\x02\x12\x19\n\x15\x43HECK_RESULT_NOT_MADE\x10\x03\x32\x99\x02\n\x12\x41ttestationService\x12_\n\x10ListAttestations\x12$.verdictd.v1.ListAttestationsRequest\x1a%.verdictd.v1.ListAttestationsResponse\x12V\n\x11WatchAttestations\x12%.verdictd.v1.WatchAttestationsRequest\x1a\x18.verdictd.v1.Attestation0\x01\x12J\n\tGetStatus\x12\x1d.verdictd.v1.GetStatusRequest\x1a\x1e.verdictd.v1.GetStatusResponse2U\n\rPolicyService\x12\x44\n\x07SetPair\x12\x1b.verdictd.v1.SetPairRequest\x1a\x1c.verdictd.v1.SetPairResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +37,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTESTATION_COLLATERALSOURCESENTRY']._serialized_options = b'8\001'
   _globals['_GETSTATUSRESPONSE_SETTINGSENTRY']._loaded_options = None
   _globals['_GETSTATUSRESPONSE_SETTINGSENTRY']._serialized_options = b'8\001'
-  _globals['_VERDICT']._serialized_start=2087
-  _globals['_VERDICT']._serialized_end=2158
-  _globals['_CHECKRESULT']._serialized_start=2160
-  _globals['_CHECKRESULT']._serialized_end=2276
+  _globals['_VERDICT']._serialized_start=2157
+  _globals['_VERDICT']._serialized_end=2228
+  _globals['_CHECKRESULT']._serialized_start=2230
+  _globals['_CHECKRESULT']._serialized_end=2346
   _globals['_LISTATTESTATIONSREQUEST']._serialized_start=96
   _globals['_LISTATTESTATIONSREQUEST']._serialized_end=155
   _globals['_LISTATTESTATIONSRESPONSE']._serialized_start=157
@@ -56,27 +56,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_start=932
   _globals['_GETSTATUSREQUEST']._serialized_end=950
   _globals['_GETSTATUSRESPONSE']._serialized_start=953
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1342
-  _globals['_GETSTATUSRESPONSE_SETTINGSENTRY']._serialized_start=1295
-  _globals['_GETSTATUSRESPONSE_SETTINGSENTRY']._serialized_end=1342
-  _globals['_TRUSTROOT']._serialized_start=1344
-  _globals['_TRUSTROOT']._serialized_end=1409
-  _globals['_HELDCOLLATERAL']._serialized_start=1412
-  _globals['_HELDCOLLATERAL']._serialized_end=1568
-  _globals['_POLICYPAIR']._serialized_start=1571
-  _globals['_POLICYPAIR']._serialized_end=1707
-  _globals['_COUNTS']._serialized_start=1709
-  _globals['_COUNTS']._serialized_end=1778
-  _globals['_SETPAIRREQUEST']._serialized_start=1780
-  _globals['_SETPAIRREQUEST']._serialized_end=1876
-  _globals['_SETPAIRRESPONSE']._serialized_start=1878
-  _globals['_SETPAIRRESPONSE']._serialized_end=1981
-  _globals['_PAIRSET']._serialized_start=1983
-  _globals['_PAIRSET']._serialized_end=2041
-  _globals['_REFUSAL']._serialized_start=2043
-  _globals['_REFUSAL']._serialized_end=2085
-  _globals['_ATTESTATIONSERVICE']._serialized_start=2279
-  _globals['_ATTESTATIONSERVICE']._serialized_end=2560
-  _globals['_POLICYSERVICE']._serialized_start=2562
-  _globals['_POLICYSERVICE']._serialized_end=2647
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1412
+  _globals['_GETSTATUSRESPONSE_SETTINGSENTRY']._serialized_start=1365
+  _globals['_GETSTATUSRESPONSE_SETTINGSENTRY']._serialized_end=1412
+  _globals['_TRUSTROOT']._serialized_start=1414
+  _globals['_TRUSTROOT']._serialized_end=1479
+  _globals['_HELDCOLLATERAL']._serialized_start=1482
+  _globals['_HELDCOLLATERAL']._serialized_end=1638
+  _globals['_POLICYPAIR']._serialized_start=1641
+  _globals['_POLICYPAIR']._serialized_end=1777
+  _globals['_COUNTS']._serialized_start=1779
+  _globals['_COUNTS']._serialized_end=1848
+  _globals['_SETPAIRREQUEST']._serialized_start=1850
+  _globals['_SETPAIRREQUEST']._serialized_end=1946
+  _globals['_SETPAIRRESPONSE']._serialized_start=1948
+  _globals['_SETPAIRRESPONSE']._serialized_end=2051
+  _globals['_PAIRSET']._serialized_start=2053
+  _globals['_PAIRSET']._serialized_end=2111
+  _globals['_REFUSAL']._serialized_start=2113
+  _globals['_REFUSAL']._serialized_end=2155
+  _globals['_ATTESTATIONSERVICE']._serialized_start=2349
+  _globals['_ATTESTATIONSERVICE']._serialized_end=2630
+  _globals['_POLICYSERVICE']._serialized_start=2632
+  _globals['_POLICYSERVICE']._serialized_end=2717
 # @@protoc_insertion_point(module_scope)

@@ -113,7 +113,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "started_at", "trust_roots", "settings", "collateral", "policies", "counts", "warnings")
+    __slots__ = ("version", "started_at", "trust_roots", "settings", "collateral", "policies", "counts", "warnings", "audit_head", "last_collateral_failure", "workers")
     class SettingsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -129,6 +129,9 @@ class GetStatusResponse(_message.Message):
     POLICIES_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_HEAD_FIELD_NUMBER: _ClassVar[int]
+    LAST_COLLATERAL_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
     version: str
     started_at: _timestamp_pb2.Timestamp
     trust_roots: _containers.RepeatedCompositeFieldContainer[TrustRoot]
@@ -137,7 +140,10 @@ class GetStatusResponse(_message.Message):
     policies: _containers.RepeatedCompositeFieldContainer[PolicyPair]
     counts: Counts
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., trust_roots: _Optional[_Iterable[_Union[TrustRoot, _Mapping[str, object]]]] = ..., settings: _Optional[_Mapping[str, str]] = ..., collateral: _Optional[_Iterable[_Union[HeldCollateral, _Mapping[str, object]]]] = ..., policies: _Optional[_Iterable[_Union[PolicyPair, _Mapping[str, object]]]] = ..., counts: _Optional[_Union[Counts, _Mapping[str, object]]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    audit_head: str
+    last_collateral_failure: str
+    workers: int
+    def __init__(self, version: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., trust_roots: _Optional[_Iterable[_Union[TrustRoot, _Mapping[str, object]]]] = ..., settings: _Optional[_Mapping[str, str]] = ..., collateral: _Optional[_Iterable[_Union[HeldCollateral, _Mapping[str, object]]]] = ..., policies: _Optional[_Iterable[_Union[PolicyPair, _Mapping[str, object]]]] = ..., counts: _Optional[_Union[Counts, _Mapping[str, object]]] = ..., warnings: _Optional[_Iterable[str]] = ..., audit_head: _Optional[str] = ..., last_collateral_failure: _Optional[str] = ..., workers: _Optional[int] = ...) -> None: ...
 
 class TrustRoot(_message.Message):
     __slots__ = ("label", "fingerprint", "is_intel")

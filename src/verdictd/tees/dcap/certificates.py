@@ -101,35 +101,41 @@ def verify_pem_chain(pem: bytes, roots: TrustRoots, what: str, memory: FactMemor
         (leaf,) = _parse_blocks(blocks[:1], roots, what)
         if known.have_room_for(leaf):
             _verify_link(leaf, known.certificates[0], None, what)
-            return _build_chain(leaf, known)
+            return _build_chain(leaf, known, what)
     entries = _parse_blocks(blocks, roots, what)
     path, root = _find_path(entries, roots, what)
     for depth, (child, issuer) in enumerate(pairwise((*path, root.named))):
         _verify_link(child, issuer, depth, what)
-    issuers = _build_issuers((*path[1:], root.named), root)
+    issuers = _build_issuers((*path[1:], root.named), root, what)
     if entries[0] is path[0] and len(path) > 1 and len(entries) == len(blocks):  # behind the leaf only CAs, once each
         memory.keep(key, issuers)
-    return _build_chain(path[0], issuers)
+    return _build_chain(path[0], issuers, what)
 
 
-def _build_issuers(certificates: tuple[NamedCertificate, ...], root: TrustRoot) -> VerifiedIssuers:
-    return VerifiedIssuers(
-        certificates=certificates,
-        serial_numbers=tuple([entry.certificate.serial_number for entry in certificates]),
-        root=root,
-        not_before=max([entry.certificate.not_valid_before_utc for entry in certificates]),
-        not_after=min([entry.certificate.not_valid_after_utc for entry in certificates]),
-    )
+def _build_issuers(certificates: tuple[NamedCertificate, ...], root: TrustRoot, what: str) -> VerifiedIssuers:
+    try:
+        return VerifiedIssuers(
+            certificates=certificates,
+            serial_numbers=tuple([entry.certificate.serial_number for entry in certificates]),
+            root=root,
+            not_before=max([entry.certificate.not_valid_before_utc for entry in certificates]),
+            not_after=min([entry.certificate.not_valid_after_utc for entry in certificates]),
+        )
+    except ValueError as error:  # a date of the year 0, which DER can write
+        raise MalformedError(f"{what}: the validity of a CA cannot be read: {error}") from error
 
 
-def _build_chain(leaf: NamedCertificate, issuers: VerifiedIssuers) -> VerifiedChain:
-    return VerifiedChain(
-        leaf=leaf,
-        serial_number=leaf.certificate.serial_number,
-        issuers=issuers,
-        not_before=max(leaf.certificate.not_valid_before_utc, issuers.not_before),
-        not_after=min(leaf.certificate.not_valid_after_utc, issuers.not_after),
-    )
+def _build_chain(leaf: NamedCertificate, issuers: VerifiedIssuers, what: str) -> VerifiedChain:
+    try:
+        return VerifiedChain(
+            leaf=leaf,
+            serial_number=leaf.certificate.serial_number,
+            issuers=issuers,
+            not_before=max(leaf.certificate.not_valid_before_utc, issuers.not_before),
+            not_after=min(leaf.certificate.not_valid_after_utc, issuers.not_after),
+        )
+    except ValueError as error:
+        raise MalformedError(f"{what}: the validity of {leaf} cannot be read: {error}") from error
 
 
 def _split_pem(pem: bytes, what: str) -> list[bytes]:

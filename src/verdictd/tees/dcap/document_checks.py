@@ -58,7 +58,7 @@ def check_qe_identity(
         context.skip("there is no QE identity that holds", "qe_identity.id")
         return None
     found = verified.identity.enclave_id
-    return verified if context.require(found == qe_id, "qe_identity.id", found) else None
+    return verified if context.require(found == qe_id, "qe_identity.id", found[:80]) else None
 
 
 def _require_same(context: AppraisalContext, name: str, found: bytes, platform: bytes) -> bool:

@@ -4,7 +4,7 @@ A `Verified…` value can be had only from the function here that verifies it, s
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -28,6 +28,7 @@ from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots
 from verdictd.tees.dcap.x509_names import NamedCertificate, describe_name, parse_crl
 
 TCB_SIGNER_SUFFIX = "SGX TCB Signing"
+_MAX_CRL_NUMBER_BITS = 160
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +143,10 @@ class VerifiedCRL:
     def revocation_date(self, serial_number: int) -> datetime | None:
         """Since when a certificate of this issuer is revoked, for whatever reason; ``None`` where it is not listed."""
         entry = self.crl.get_revoked_certificate_by_serial_number(serial_number)
-        return None if entry is None else entry.revocation_date_utc
+        try:
+            return None if entry is None else entry.revocation_date_utc
+        except ValueError:  # listed with a date of the year 0, which DER can write: it is revoked all the same
+            return datetime.min.replace(tzinfo=UTC)
 
 
 def verify_tcb_info(document: SignedDocument, roots: TrustRoots, memory: FactMemory | None = None) -> VerifiedTCBInfo:
@@ -221,7 +225,9 @@ def _verify_document(document: SignedDocument, roots: TrustRoots, what: str, mem
     chain = _verify_issuer_chain(document.issuer_chain, roots, what, memory)
     name = chain.leaf.common_name
     if not name.endswith(TCB_SIGNER_SUFFIX) or len(chain.issuers.certificates) != 1:
-        raise AuthenticityError(f"{what} was signed by {name!r}, expected an SGX TCB Signing certificate of the root")
+        raise AuthenticityError(
+            f"{what} was signed by {name!r:.100}, expected an SGX TCB Signing certificate of the root"
+        )
     require_end_entity(chain.leaf, f"the issuer chain of {what}")
     verify_raw_signature(p256_key(chain.leaf, what), document.signature, document.body, f"the signature of {what}")
     return chain
@@ -238,7 +244,7 @@ def _verify_pck_crl(crl: RevocationList, roots: TrustRoots, memory: FactMemory) 
     name = chain.leaf.common_name
     if not name.endswith(("SGX PCK Platform CA", "SGX PCK Processor CA")):
         raise AuthenticityError(
-            f"the PCK CRL comes with the chain of {name!r}, expected a PCK Platform or Processor CA"
+            f"the PCK CRL comes with the chain of {name!r:.100}, expected a PCK Platform or Processor CA"
         )
     return _verify_crl(crl, chain.leaf, chain.root)
 
@@ -266,12 +272,13 @@ def _verify_crl(crl: RevocationList, issuer: NamedCertificate, root: TrustRoot) 
         p256_key(issuer, "the CRL").verify(parsed.signature, body, ECDSA_SHA256)
     except InvalidSignature as error:
         raise AuthenticityError(f"the signature of the CRL does not verify under the key of {issuer}") from error
+    issue_date, next_update = _dates(parsed)
     return VerifiedCRL(
         crl=parsed,
         root=root,
         number=_crl_number(parsed),
-        issue_date=parsed.last_update_utc,
-        next_update=_next_update(parsed),
+        issue_date=issue_date,
+        next_update=next_update,
         issuer_not_after=min(issuer.certificate.not_valid_after_utc, root.certificate.not_valid_after_utc),
         issuer=found,
     )
@@ -293,11 +300,17 @@ def _crl_number(crl: x509.CertificateRevocationList) -> int:
             number = value.crl_number
     if number is None:
         raise MalformedError("the CRL has no CRL number")
+    if number.bit_length() > _MAX_CRL_NUMBER_BITS:
+        raise MalformedError("the CRL number has more than 20 octets (RFC 5280, 5.2.3)")
     return number
 
 
-def _next_update(crl: x509.CertificateRevocationList) -> datetime:
-    next_update = crl.next_update_utc
+def _dates(crl: x509.CertificateRevocationList) -> tuple[datetime, datetime]:
+    """Read when the CRL was issued, and when the next one is due."""
+    try:
+        issue_date, next_update = crl.last_update_utc, crl.next_update_utc
+    except ValueError as error:  # a date of the year 0, which DER can write
+        raise MalformedError(f"the CRL's dates cannot be read: {error}") from error
     if next_update is None:
         raise MalformedError("the CRL does not say when the next one is due")
-    return next_update
+    return issue_date, next_update

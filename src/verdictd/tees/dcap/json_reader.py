@@ -89,12 +89,16 @@ def parse_json_document(text: bytes, where: str) -> JSONObject:
     """Parse the text of a document whose signature was verified.
 
     Raises:
-        MalformedError: not UTF-8, not JSON, or not an object.
+        MalformedError: not UTF-8, not JSON, or not an object; or a text in it has half a surrogate pair, which cannot
+            be written again.
         LimitExceededError: nested too deeply.
     """
     try:
-        return JSONObject(json.loads(text.decode("utf-8")), where)
+        members = json.loads(text.decode("utf-8"))
+        if b"\\u" in text:
+            json.dumps(members, ensure_ascii=False).encode("utf-8")
     except ValueError as error:
         raise MalformedError(f"{where} is not JSON: {error}") from error
     except RecursionError as error:
         raise LimitExceededError(f"{where} is nested too deeply") from error
+    return JSONObject(members, where)

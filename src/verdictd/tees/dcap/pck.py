@@ -144,10 +144,10 @@ def _verify_pck_chain(pem: bytes, roots: TrustRoots, memory: FactMemory) -> Veri
     chain = verify_pem_chain(pem, roots, "the PCK certificate chain", memory)
     subject, issuer = chain.leaf.common_name, chain.issuer.common_name
     if not subject.endswith("SGX PCK Certificate"):
-        raise AuthenticityError(f"the quote's certificate is named {subject!r}, expected an SGX PCK Certificate")
+        raise AuthenticityError(f"the quote's certificate is named {subject!r:.100}, expected an SGX PCK Certificate")
     if not issuer.endswith(("SGX PCK Platform CA", "SGX PCK Processor CA")) or len(chain.issuers.certificates) != 2:
         raise AuthenticityError(
-            f"the PCK certificate was issued by {issuer!r}, expected an SGX PCK Platform or Processor CA"
+            f"the PCK certificate was issued by {issuer!r:.100}, expected an SGX PCK Platform or Processor CA"
         )
     require_end_entity(chain.leaf, "the PCK certificate chain")
     key = p256_key(chain.leaf, "the PCK certificate chain")
@@ -209,7 +209,7 @@ def _parse_any_form(der: bytes) -> PlatformIdentity:
     members = _members(der, len(_PPID))
     unknown = [key.hex() for key in members.keys() - _MEMBERS]
     if unknown:
-        raise MalformedError(f"the SGX extension has unknown members {unknown}")
+        raise MalformedError(f"the SGX extension has unknown members {unknown!s:.200}")
     tcb = _members(_required(members, _TCB), len(_PCESVN))
     _check_ignored(tcb, {*_COMPONENTS, _PCESVN, _CPUSVN}, _TCB_MEMBER)
     instance, configuration = members.get(_INSTANCE_ID), members.get(_CONFIGURATION)

@@ -98,7 +98,7 @@ def require_unrevoked(context: AppraisalContext, name: str, crl: VerifiedCRL | N
         if revoked_at is not None:
             context.failed(
                 name,
-                f"serial number {serial_number:x} was revoked at {format_instant(revoked_at)}",
+                f"serial number {f'{serial_number:x}':.40} was revoked at {format_instant(revoked_at)}",
                 "it must not be trusted any more; no setting accepts it",
             )
             return

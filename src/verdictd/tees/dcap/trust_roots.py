@@ -97,6 +97,8 @@ def parse_trust_roots(pem: bytes, label: str) -> tuple[TrustRoot, ...]:
 def _check_root(certificate: x509.Certificate) -> None:
     """Refuse, with an error of the library's, what could not vouch for anything here anyway."""
     certificate.verify_directly_issued_by(certificate)
+    if certificate.not_valid_before_utc > certificate.not_valid_after_utc:
+        raise ValueError("it is never valid")
     if not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
         raise ValueError("basicConstraints says it is no CA")
     usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value

@@ -24,6 +24,7 @@ LIBRARY_ERRORS = (
 
 _COMMON_NAME = bytes.fromhex("550403")
 _EXPLICIT_VERSION = 0xA0
+_MAX_SHOWN = 100
 
 
 class NamedCertificate(NamedTuple):
@@ -137,8 +138,9 @@ def common_name(name: bytes) -> str:
 
 
 def describe_name(name: bytes) -> str:
-    """Return a name for a message: its common name in quotes, or its bytes where it has none."""
+    """Return a name for a message: its common name in quotes, or its bytes where it has none, or their beginning."""
     try:
-        return repr(common_name(name) or name.hex())
+        text = common_name(name) or name.hex()
     except MalformedError:
-        return repr(name.hex())
+        text = name.hex()
+    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")

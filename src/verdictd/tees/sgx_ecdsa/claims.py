@@ -7,15 +7,18 @@ Byte strings and 64-bit fields are lower-case hex; small integers are numbers. T
 
 import base64
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from verdictd.core.result import JSONValue
 from verdictd.tees.dcap.enclave_report import EnclaveReport
-from verdictd.tees.dcap.pck import PlatformIdentity
-from verdictd.tees.dcap.platform import PlatformFindings
 from verdictd.tees.dcap.quote import Quote
 
+if TYPE_CHECKING:  # whoever only reads a quote shall not wait for the libraries that verify one
+    from verdictd.tees.dcap.pck import PlatformIdentity
+    from verdictd.tees.dcap.platform import PlatformFindings
 
-def build_claims(quote: Quote, findings: PlatformFindings) -> dict[str, JSONValue]:
+
+def build_claims(quote: Quote, findings: "PlatformFindings") -> dict[str, JSONValue]:
     """Collect everything appraised. What could not be established is absent or ``None``, never guessed."""
     claims = build_quote_claims(quote)
     claims["platform"] = _build_platform_claims(findings.pck.platform) if findings.pck else None
@@ -86,7 +89,7 @@ def _hex_to_base64(text: JSONValue) -> str:
     return base64.b64encode(bytes.fromhex(str(text))).decode("ascii")
 
 
-def _build_platform_claims(platform: PlatformIdentity) -> dict[str, JSONValue]:
+def _build_platform_claims(platform: "PlatformIdentity") -> dict[str, JSONValue]:
     instance = platform.platform_instance_id
     return {
         "fmspc": platform.fmspc.hex(),
@@ -100,7 +103,7 @@ def _build_platform_claims(platform: PlatformIdentity) -> dict[str, JSONValue]:
     }
 
 
-def _build_tcb_claims(findings: PlatformFindings) -> dict[str, JSONValue]:
+def _build_tcb_claims(findings: "PlatformFindings") -> dict[str, JSONValue]:
     level, qe_level = findings.level, findings.qe_level
     return {
         "status": findings.status,

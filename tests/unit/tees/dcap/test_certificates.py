@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import pytest
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.unit.tees.simulated import AT, other, pem_of, platform, roots_of
+from tests.unit.tees.simulated import AT, YEAR_2050, in_year_zero, other, pem_of, platform, roots_of, signed_again
 from verdictd.core.errors import AuthenticityError, LimitExceededError, MalformedError, VerdictdError
 from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES
 from verdictd.simulator.certificate_builder import CertificateSpec, issue_certificate, simulated_name
@@ -49,6 +49,7 @@ def issued(common_name: str, issuer: str, key: PrivateKey, signer: PrivateKey, *
     return issue_certificate(replace(spec, **changes), signer)  # type: ignore[arg-type]
 
 
+YEAR_2051 = datetime(2051, 1, 1, tzinfo=UTC)
 CA = {"is_ca": True, "may_sign_certificates": True}
 
 
@@ -351,3 +352,20 @@ def test_another_leaf_behind_remembered_cas_is_verified_itself() -> None:
         fresh = outcome(changed.pki.chain("pck"), roots_of(sim), FactMemory())
         assert isinstance(fresh, str)
         assert outcome(changed.pki.chain("pck"), roots_of(sim), memory) == fresh
+
+
+@pytest.mark.parametrize("role", ["pck", "platform-ca"])
+@pytest.mark.parametrize("dates", [{"not_before": YEAR_2050, "not_after": YEAR_2051}, {"not_after": YEAR_2050}])
+def test_a_date_of_the_year_zero_is_malformed(role: CertificateRole, dates: dict[str, datetime]) -> None:
+    """X.509 can write it, and `datetime` cannot hold it."""
+    sim = platform()
+    changed = sim.with_certificate(role, replace(sim.certificate_spec(role), **dates))  # type: ignore[arg-type]
+    body = in_year_zero(changed.pki.credential(role).certificate.tbs_certificate_bytes)
+    pem = pem_of(signed_again(body, sim.pki.issuer(role).key))
+    pck, ca, root = chain()
+    whole = pem + ca + root if role == "pck" else pck + pem + root
+    memory = FactMemory()
+    verify(b"".join(chain()), memory=memory)
+    for each in (memory, FactMemory()):
+        with pytest.raises(MalformedError, match=r"the validity of .* cannot be read"):
+            verify(whole, memory=each)

@@ -10,7 +10,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.unit.tees.simulated import AT, flipped, key_usage, other, platform, roots_of, signed_again, with_extension
+from tests.unit.tees.simulated import (
+    AT,
+    YEAR_2050,
+    flipped,
+    in_year_zero,
+    key_usage,
+    other,
+    platform,
+    roots_of,
+    signed_again,
+    with_extension,
+)
 from verdictd.core.errors import AuthenticityError, LimitExceededError, MalformedError, UnsupportedError, VerdictdError
 from verdictd.core.limits import MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES
 from verdictd.simulator.certificate_builder import CertificateSpec, issue_certificate, simulated_name
@@ -343,3 +354,40 @@ def test_what_is_remembered_is_asked_for_with_everything_that_made_it() -> None:
     stranger = parse_certificate(other().pki.platform_ca.certificate.public_bytes(Encoding.DER))
     with pytest.raises(AuthenticityError):
         verify_crl_by(crl, stranger, roots.roots[0], memory)
+
+
+def year_zero_crl(**changes: object) -> RevocationList:
+    """A CRL with the beginning of 2050 in it moved to the year 0."""
+    written = pck_crl(platform(), **changes)
+    body = in_year_zero(x509.load_der_x509_crl(written.der).tbs_certlist_bytes)
+    return replace(written, der=signed_again(body, platform().pki.platform_ca.key))
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [{"this_update": YEAR_2050, "next_update": YEAR_2050 + timedelta(days=1)}, {"next_update": YEAR_2050}],
+    ids=["this_update", "next_update"],
+)
+def test_a_crl_of_the_year_zero_is_malformed(dates: dict[str, datetime]) -> None:
+    """X.509 can write it, and `datetime` cannot hold it."""
+    with pytest.raises(MalformedError, match="dates cannot be read"):
+        verify_pck_crl(year_zero_crl(**dates), roots_of(platform()))
+
+
+def test_what_was_revoked_in_the_year_zero_is_revoked() -> None:
+    entry = RevokedCertificate(serial_number=4711, since=YEAR_2050)
+    verified = verify_pck_crl(year_zero_crl(revoked=(entry,)), roots_of(platform()))
+    assert verified.revocation_date(4711) == datetime(1, 1, 1, tzinfo=UTC)
+    assert verified.revocation_date(4712) is None
+
+
+@pytest.mark.parametrize(("number", "fits"), [(2**160 - 1, True), (2**160, False)])
+def test_a_crl_number_has_at_most_20_octets(number: int, fits: bool) -> None:
+    """RFC 5280, 5.2.3. Python does not write numbers of any size, and messages hold this one."""
+    extension = x509.UnrecognizedExtension(x509.CRLNumber.oid, b"\x02\x15" + number.to_bytes(21, "big"))
+    crl = pck_crl(number=None, added=((extension, False),))
+    if fits:
+        assert verify_pck_crl(crl, roots_of(platform())).number == number
+        return
+    with pytest.raises(MalformedError, match="20 octets"):
+        verify_pck_crl(crl, roots_of(platform()))

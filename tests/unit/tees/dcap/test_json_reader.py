@@ -154,3 +154,14 @@ def test_any_bytes_give_a_value_or_our_error(data: bytes, kind: str) -> None:
         READS[kind](parse_json_document(data, "it"))
     except VerdictdError as error:
         assert error.message.startswith("it")  # noqa: PT017 - it says where
+
+
+@pytest.mark.parametrize("text", [b'{"x": "\\ud83d"}', b'{"x": ["\\uDE00\\uD83D"]}', b'{"\\ud83d": 0}'])
+def test_half_a_surrogate_pair_is_malformed(text: bytes) -> None:
+    """What it stands for could be written to no log."""
+    with pytest.raises(MalformedError, match="not JSON"):
+        parse_json_document(text, "it")
+
+
+def test_escapes_of_whole_characters_are_read() -> None:
+    assert parse_json_document(b'{"x": "\\u00e9\\ud83d\\ude00"}', "it").text("x") == "é😀"

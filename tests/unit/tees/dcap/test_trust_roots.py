@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.unit.tees.simulated import (
     AT,
+    YEAR_2050,
     flipped,
+    in_year_zero,
     key_usage,
     other,
     pem_of,
@@ -154,3 +156,11 @@ def test_size_is_limited() -> None:
 
 def test_an_expired_root_can_be_named_and_is_judged_at_each_appraisal() -> None:
     assert parse_trust_roots(with_root(lambda spec: replace(spec, not_after=AT)), "file")
+
+
+def test_a_root_whose_dates_cannot_be_read_is_a_mistake() -> None:
+    sim = platform()
+    changed = sim.with_certificate("root-ca", replace(sim.certificate_spec("root-ca"), not_after=YEAR_2050))
+    body = in_year_zero(changed.pki.root_ca.certificate.tbs_certificate_bytes)
+    with pytest.raises(ConfigError, match="year 0"):
+        parse_trust_roots(pem_of(signed_again(body, sim.pki.root_ca.key)), "file")

@@ -7,6 +7,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.unit.tees.simulated import AT, flipped, platform, signed_again
 from verdictd.core.errors import MalformedError
+from verdictd.simulator.der_encoding import encode_object_identifier, encode_octets, encode_sequence
 from verdictd.simulator.pki import CertificateRole
 from verdictd.tees.dcap.trust_roots import intel_trust_root
 from verdictd.tees.dcap.x509_names import common_name, describe_name, parse_certificate, parse_crl
@@ -100,6 +101,18 @@ def test_what_is_no_name_is_malformed_and_described_by_its_bytes(data: bytes) ->
 def test_names_are_described_for_people() -> None:
     assert describe_name(name((CN, "it's \n one"))) == repr("it's \n one"), "a line break cannot forge a log line"
     assert describe_name(name((O, "x"))) == repr(name((O, "x")).hex())
+
+
+LONG_COMMON_NAME = encode_sequence(encode_object_identifier("2.5.4.3"), encode_octets(b"x" * 60_000))
+
+
+@pytest.mark.parametrize(
+    "data", [bytes(60_000), name(*[(O, "x" * 60)] * 900), encode_sequence(encode_sequence(LONG_COMMON_NAME))]
+)
+def test_a_name_of_any_length_is_described_briefly(data: bytes) -> None:
+    """A peer writes the names in its chain, and they go into logs and the history of attestations."""
+    assert len(describe_name(data)) < 110
+    assert describe_name(data).endswith("…'")
 
 
 @pytest.mark.parametrize("serial", ["00", "ff", "80", "01", "008100ff"])

@@ -1,0 +1,117 @@
+"""The gRPC service by which an operator sees and moves collateral: `verdictd.v1.CollateralService`."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import grpc
+
+from verdictd.collateral.items import CollateralItem, ItemKind, VerifiedItem
+from verdictd.collateral.service import CollateralService
+from verdictd.core.errors import VerdictdError
+from verdictd.daemon.attestation_messages import encode_instant
+from verdictd.daemon.proto import collateral_pb2 as messages
+from verdictd.daemon.proto.collateral_pb2_grpc import CollateralServiceServicer
+from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
+
+MAX_ITEMS: Final = 10_000
+"""Of one import. The size of a whole request is bounded by the client API."""
+
+
+class CollateralAPI(CollateralServiceServicer):
+    """Shows what is held, has it refreshed, and takes in what an operator brings, verified like anything else."""
+
+    def __init__(self, service: Callable[[], CollateralService], clock: Callable[[], datetime]) -> None:
+        """Serve a collateral service.
+
+        Args:
+            service: asked anew for each call, as a reload replaces it.
+            clock: tells the time (aware).
+        """
+        self._service = service
+        self._clock = clock
+
+    def ListCollateral(  # noqa: N802 - the name on the wire
+        self, request: messages.ListCollateralRequest, context: grpc.ServicerContext
+    ) -> messages.ListCollateralResponse:
+        """Return every item that is held."""
+        del context
+        service = self._service()
+        own, peers = service.known()
+        items = [_describe(service, item, is_from_peer=False, is_whole=request.with_content) for item in own]
+        items += [_describe(service, item, is_from_peer=True, is_whole=request.with_content) for item in peers]
+        return messages.ListCollateralResponse(items=items)
+
+    def RefreshCollateral(  # noqa: N802 - the name on the wire
+        self, request: messages.RefreshCollateralRequest, context: grpc.ServicerContext
+    ) -> messages.RefreshCollateralResponse:
+        """Have the sources asked for all that is held, and say what became of it."""
+        del request, context
+        return messages.RefreshCollateralResponse(
+            outcomes=[
+                messages.CollateralOutcome(name=str(key.name), status="failed" if reason else "asked", reason=reason)
+                for key, reason in self._service().refresh(self._clock())
+            ]
+        )
+
+    def ImportCollateral(  # noqa: N802 - the name on the wire
+        self, request: messages.ImportCollateralRequest, context: grpc.ServicerContext
+    ) -> messages.ImportCollateralResponse:
+        """Take in items, and say of each what became of it."""
+        if len(request.items) > MAX_ITEMS:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{len(request.items)} items, the limit is {MAX_ITEMS}")
+        service, at = self._service(), self._clock()
+        return messages.ImportCollateralResponse(outcomes=[_take_in(service, raw, at) for raw in request.items])
+
+
+def encode_raw(item: CollateralItem) -> messages.RawCollateral:
+    """Write an item as a message."""
+    raw = item.raw
+    body, signature = (raw.body, raw.signature) if isinstance(raw, SignedDocument) else (raw.der, b"")
+    return messages.RawCollateral(
+        kind=item.kind.value, body=body, signature=signature, issuer_chain=raw.issuer_chain, source=raw.source
+    )
+
+
+def decode_raw(message: messages.RawCollateral) -> CollateralItem:
+    """Read an item; nothing in it is verified.
+
+    Raises:
+        ValueError: it is of no known kind.
+    """
+    kind = ItemKind(message.kind)
+    if kind in {ItemKind.TCB_INFO, ItemKind.QE_IDENTITY}:
+        document = SignedDocument(
+            body=message.body, signature=message.signature, issuer_chain=message.issuer_chain, source=message.source
+        )
+        return CollateralItem(kind=kind, raw=document)
+    crl = RevocationList(der=message.body, issuer_chain=message.issuer_chain, source=message.source)
+    return CollateralItem(kind=kind, raw=crl)
+
+
+def _take_in(service: CollateralService, raw: messages.RawCollateral, at: datetime) -> messages.CollateralOutcome:
+    try:
+        outcome = service.offer(decode_raw(raw), at)
+    except (ValueError, VerdictdError) as error:
+        return messages.CollateralOutcome(name=raw.kind[:40], source=raw.source, status="refused", reason=str(error))
+    name = raw.kind if outcome.offered is None else str(outcome.offered.key.name)
+    return messages.CollateralOutcome(name=name, source=raw.source, status=outcome.status.value, reason=outcome.reason)
+
+
+def _describe(
+    service: CollateralService, item: VerifiedItem, *, is_from_peer: bool, is_whole: bool
+) -> messages.CollateralDescription:
+    due_s, failure = service.describe_attempts(item.key)
+    return messages.CollateralDescription(
+        kind=item.item.kind.value,
+        name=str(item.key.name),
+        source=item.item.source,
+        root=item.root.label,
+        issue_date=encode_instant(item.issue_date),
+        expires_at=encode_instant(item.expires_at),
+        number=min(item.sequence[0], 2**64 - 1),
+        is_from_peer=is_from_peer,
+        next_refresh_s=due_s,
+        last_failure=failure,
+        content=encode_raw(item.item) if is_whole else None,
+    )

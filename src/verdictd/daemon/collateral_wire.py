@@ -1,0 +1,99 @@
+"""Collateral between the supervisor, which asks its sources, and the workers, which judge with it.
+
+What arrives is as untrusted as it was at its source: the side that takes it verifies it under its own roots.
+"""
+
+from typing import Final, get_args
+
+from verdictd.collateral.deadline import Deadline
+from verdictd.collateral.items import TEE, CollateralItem, ItemKind, ItemName
+from verdictd.core.errors import CollateralUnavailableError, MalformedError
+from verdictd.daemon.link import Link
+from verdictd.daemon.proto.worker_pb2 import FindRequest, Frame, Item
+from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
+from verdictd.tees.dcap.pck import PCKCAType
+
+_GRACE_S: Final = 1.0
+"""Beyond the time that the sources have, so that their reasons arrive."""
+
+
+class SupervisorSource:
+    """The one `CollateralSource` of a worker: the supervisor, which has the sources and asks each for an item once."""
+
+    name = "verdictd"
+    warnings = ()
+    at_hand = ()
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def fetch(self, name: ItemName, deadline: Deadline) -> tuple[CollateralItem, ...]:
+        """Ask the supervisor.
+
+        Raises:
+            CollateralUnavailableError: none of the sources has it in time; with the reasons of each.
+            TransportError: the supervisor is gone.
+        """
+        request = encode_name(name)
+        request.seconds = deadline.remaining
+        found = self._link.ask(Frame(find=request), timeout_s=deadline.remaining + _GRACE_S).found
+        if found.reason:
+            raise CollateralUnavailableError(found.reason)
+        return tuple(decode_item(item) for item in found.items)
+
+
+def encode_item(item: CollateralItem, *, is_from_peer: bool = False) -> Item:
+    """Write an item as a message."""
+    raw = item.raw
+    body, signature = (raw.body, raw.signature) if isinstance(raw, SignedDocument) else (raw.der, b"")
+    return Item(
+        kind=item.kind.value,
+        body=body,
+        signature=signature,
+        issuer_chain=raw.issuer_chain,
+        source=raw.source,
+        is_from_peer=is_from_peer,
+    )
+
+
+def decode_item(message: Item) -> CollateralItem:
+    """Read an item.
+
+    Raises:
+        MalformedError: it is none.
+    """
+    kind = _kind(message.kind)
+    raw: SignedDocument | RevocationList
+    if kind in {ItemKind.TCB_INFO, ItemKind.QE_IDENTITY}:
+        raw = SignedDocument(
+            body=message.body,
+            signature=message.signature,
+            issuer_chain=message.issuer_chain,
+            source=message.source,
+        )
+    else:
+        raw = RevocationList(der=message.body, issuer_chain=message.issuer_chain, source=message.source)
+    return CollateralItem(kind=kind, raw=raw)
+
+
+def encode_name(name: ItemName) -> FindRequest:
+    """Write what an item is about as a message."""
+    return FindRequest(kind=name.kind.value, tee=name.tee or "", fmspc=name.fmspc, pck_ca=name.pck_ca or "")
+
+
+def decode_name(message: FindRequest) -> ItemName:
+    """Read what an item is about.
+
+    Raises:
+        MalformedError: it is about nothing.
+    """
+    tee: TEE | None = next((tee for tee in get_args(TEE) if tee == message.tee), None)
+    pck_ca: PCKCAType | None = next((name for name in get_args(PCKCAType) if name == message.pck_ca), None)
+    return ItemName(kind=_kind(message.kind), tee=tee, fmspc=message.fmspc, pck_ca=pck_ca)
+
+
+def _kind(text: str) -> ItemKind:
+    try:
+        return ItemKind(text)
+    except ValueError as error:
+        raise MalformedError(f"{text!r:.40} is no kind of collateral") from error

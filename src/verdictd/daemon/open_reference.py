@@ -1,0 +1,14 @@
+"""The guard against reference values that name nobody: with them verdictd refuses everyone, and says what to do."""
+
+from verdictd.appraisal.verifiers import VerifierName
+from verdictd.daemon.settings import Settings
+
+
+def explain_open_reference(settings: Settings, *, is_open: bool) -> str | None:
+    """What to do while the reference values let in any enclave (`is_open`); ``None`` where they do not, or may."""
+    if not is_open or settings.allow_any_enclave or settings.enforced_verifier is VerifierName.NULL:
+        return None
+    return (
+        f"name yours: verdict --client-api {settings.client_api} --set-opa-reference sgxData FILE"
+        " (verdict show QUOTE --as reference writes such a file); or start verdictd with --allow-any-enclave"
+    )

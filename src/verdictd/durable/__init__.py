@@ -1,0 +1,1 @@
+"""Files that survive a crash at any instant whole: for everything that is kept on disk."""
