@@ -1,15 +1,18 @@
 # The front door: `make demo` runs the scenario, `make test` passes all checks. Nothing needs root or a TEE.
 PYTHON ?= python3
+FUZZ_SECONDS ?= 20
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test lint bench lock clean help
+.PHONY: soak demo test lint bench fuzz lock clean help
 
 help:
 	@echo "make demo   run the scenario end to end on a simulated platform"
 	@echo "make test   lint, types, layers and all tests"
 	@echo "make lint   ruff, mypy and import-linter only"
+	@echo "make fuzz   fuzz every parser, FUZZ_SECONDS (20) each, and report what was reached"
+	@echo "make soak   ten minutes at full load (SOAK_SECONDS=600)"
 	@echo "make bench  measure, beside the peers, and write build/bench.json"
 
 $(VENV)/.created:
@@ -39,6 +42,12 @@ test: lint
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/run.py
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m fuzz.run --seconds $(FUZZ_SECONDS)
+
+soak: $(VENV)/.dev
+	$(BIN)/python bench/soak.py $(SOAK_SECONDS)
 
 lock:
 	$(BIN)/python -m pip install -q pip-tools

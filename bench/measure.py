@@ -31,17 +31,23 @@ class Contest(Generic[Input]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """Medians in microseconds."""
+    """Medians, in `unit`; `at_least` where the ratio has to reach its limit, not to stay below it."""
 
     name: str
     ours: float
     peer_name: str
     peer: float
     limit: float
+    at_least: bool = False
+    unit: str = "us"
 
     @property
     def ratio(self) -> float:
         return self.ours / self.peer
+
+    @property
+    def is_within(self) -> bool:
+        return self.ratio >= self.limit if self.at_least else self.ratio <= self.limit
 
 
 def measure(contest: Contest[Input], runs: int) -> Measurement:

@@ -9,6 +9,9 @@ from typing import Any
 
 import dcap_qvl
 
+from attested_handshakes import measure_handshakes
+from cli_start import measure_starts
+from idle_connections import measure_idle_connections
 from inputs import Evidence, load_recorded_evidence, simulate_evidence
 from measure import RUNS_IN_TURN, WARM_UP, Contest, Measurement, measure
 from verdictd.collateral.collateral_file import parse_collateral_set
@@ -105,11 +108,11 @@ def format_table(measurements: list[Measurement]) -> str:
     rows = [
         (
             row.name,
-            f"{row.ours:.0f} us",
-            f"{row.peer:.0f} us",
+            f"{row.ours:.0f} {row.unit}",
+            f"{row.peer:.0f} {row.unit}",
             f"{row.ratio:.3f}",
             f"{row.limit:.2f}",
-            "within" if row.ratio <= row.limit else "OVER",
+            "within" if row.is_within else "OVER",
             row.peer_name,
         )
         for row in measurements
@@ -124,7 +127,7 @@ def encode_measurements(measurements: list[Measurement]) -> str:
         {
             "name": row.name,
             "value": round(row.ours, 2),
-            "unit": "us",
+            "unit": row.unit,
             "peer": row.peer_name,
             "peer_value": round(row.peer, 2),
             "ratio": round(row.ratio, 4),
@@ -148,6 +151,7 @@ def main() -> None:
     print(describe_machine())
     print(f"medians of {_RUNS} runs, ours and the peer's on the same inputs in turns of {RUNS_IN_TURN}\n")
     measurements = [measure(contest, _RUNS) for contest in contests]
+    measurements += [*measure_handshakes(), measure_idle_connections(), *measure_starts()]
     print(format_table(measurements))
     _OUTPUT.parent.mkdir(exist_ok=True)
     _OUTPUT.write_text(encode_measurements(measurements), encoding="utf-8")
