@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from dataclasses import replace
 from typing import Final
 
 from verdictd.core.errors import LimitExceededError, TransportError
@@ -28,7 +29,8 @@ class AttestedConnection:
 
     Attributes:
         peer: the peer's address, for the operator.
-        verdict: the verdict on the peer; ``None`` where it was not asked to prove anything (`attested` is then false).
+        verdict: the verdict on the peer, without its appraisal; ``None`` where it was not asked to prove anything.
+        attested: whether the peer proved by evidence what it is.
         protocol: e.g. ``TLSv1.3`` or ``nulltls``.
     """
 
@@ -43,7 +45,9 @@ class AttestedConnection:
         events: tuple[Event, ...],
     ) -> None:
         self.peer = peer
-        self.verdict: PeerVerdict | None = accepted.verdict
+        # Without the appraisal, which takes more memory than the connection.
+        self.verdict: PeerVerdict | None = None if accepted.verdict is None else replace(accepted.verdict, result=None)
+        self.attested = accepted.verdict is not None and accepted.verdict.result is not None
         self.protocol = accepted.protocol
         self._endpoint = endpoint
         self._stream = stream
@@ -56,11 +60,6 @@ class AttestedConnection:
         self._waiting = False
         self._peer_has_ended = False
         self._take(events)
-
-    @property
-    def attested(self) -> bool:
-        """Whether the peer proved by evidence what it is. `verdict.result` says what."""
-        return self.verdict is not None and self.verdict.result is not None
 
     async def read(self) -> bytes:
         """Return what came next, as it came in one TLS record; nothing where the peer will send no more.

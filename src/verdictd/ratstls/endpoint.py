@@ -138,6 +138,7 @@ class RATSTLSEndpoint:
                 self._say_goodbye()  # no fatal alert can be sent any more
                 return (self._refuse(verdict),)
         self._move_to(ChannelState.OPEN)
+        self._gate.forget()
         accepted = PeerAccepted(verdict=verdict, protocol=self._connection.get_protocol_version_name())
         return (accepted, *self._read())
 

@@ -9,7 +9,7 @@ from typing import Final
 from cryptography import x509
 from OpenSSL import SSL, crypto
 
-from verdictd.core.errors import VerdictdError
+from verdictd.core.errors import TransportError, VerdictdError
 from verdictd.ratstls.certificate import attestation_id, parse_certificate
 from verdictd.ratstls.certificate_builder import Identity
 from verdictd.ratstls.channel import Judge, PeerVerdict, Role
@@ -81,6 +81,12 @@ class PeerGate:
             return self.refuse("the peer presented no certificate")
         return self.verdict
 
+    def forget(self) -> None:
+        """Let go of the peer's certificate and judgement, once the verdict is told. Nobody else passes this gate."""
+        self._judge = _judge_nobody
+        self._certificate_der = None
+        self.verdict = None
+
     def refuse(self, reason: str) -> PeerVerdict:
         """Refuse for a reason that is not the judge's. A refusal that is there already stands, with its reason."""
         if self.verdict is None or self.verdict.allowed:
@@ -91,6 +97,10 @@ class PeerGate:
                 result=None if self.verdict is None else self.verdict.result,
             )
         return self.verdict
+
+
+def _judge_nobody(certificate: bytes) -> PeerVerdict:
+    raise TransportError(f"a certificate of {len(certificate)} bytes came after the handshake")
 
 
 class RATSTLSContext:
