@@ -26,7 +26,6 @@ class _Failure(NamedTuple):
 
 @dataclass(slots=True)
 class _Record:
-    asked_at: float
     due_at: float
     failures: dict[int, _Failure] = field(default_factory=dict)
     last_failure: str = ""
@@ -66,18 +65,11 @@ class Attempts:
         self._records: OrderedDict[ItemKey, _Record] = OrderedDict()
         self._lock = Lock()
 
-    def begin(self, key: ItemKey, *, left_s: float | None = None) -> None:
-        """Note that the sources are being asked for an item.
-
-        Args:
-            key: which.
-            left_s: for how long the one that is held is in time, in half of which it is due again; ``None`` for none.
-        """
-        period = self._refresh_seconds if left_s is None else min(self._refresh_seconds, max(left_s, 0.0) / 2)
-        now = self._clock()
+    def begin(self, key: ItemKey) -> None:
+        """Note that the sources are being asked for an item."""
         with self._lock:
-            record = self._records.setdefault(key, _Record(now, now))
-            record.asked_at, record.due_at = now, now + self._shorten(period)
+            record = self._record(key)
+            record.due_at = self._clock() + self._shorten(self._refresh_seconds)
             self._records.move_to_end(key)
             while len(self._records) > self._max_keys:
                 self._records.popitem(last=False)
@@ -86,7 +78,7 @@ class Attempts:
         """Note that a source had no usable item, and for how long it wishes to be left alone where it says so."""
         now = self._clock()
         with self._lock:
-            record = self._records.setdefault(key, _Record(now, now))
+            record = self._record(key)
             times = record.failures[source].times + 1 if source in record.failures else 1
             pause = min(self._retry_seconds * 2 ** min(times - 1, 32), LONGEST_PAUSE_S)
             pause = pause if times == 1 else self._shorten(pause)
@@ -95,11 +87,17 @@ class Attempts:
             record.failures[source] = _Failure(now + pause, reason, times)
             record.last_failure = reason
 
-    def succeeded(self, key: ItemKey) -> None:
-        """Note that the item was found: earlier failures no longer matter."""
-        now = self._clock()
+    def succeeded(self, key: ItemKey, *, left_s: float) -> None:
+        """Note that the item was found: earlier failures no longer matter.
+
+        Args:
+            key: which.
+            left_s: for how long it is of use; it is due again in half of that, though not before a failed one would be.
+        """
+        period = min(self._refresh_seconds, max(left_s / 2, self._retry_seconds))
         with self._lock:
-            record = self._records.setdefault(key, _Record(now, now))
+            record = self._record(key)
+            record.due_at = self._clock() + self._shorten(period)
             record.failures.clear()
             record.last_failure = ""
 
@@ -144,6 +142,9 @@ class Attempts:
             record = self._records.get(key)
             if record is not None:
                 record.failures.clear()
+
+    def _record(self, key: ItemKey) -> _Record:
+        return self._records.setdefault(key, _Record(self._clock()))
 
     def _shorten(self, seconds: float) -> float:
         return seconds * (_SHORTEST_SHARE + (1 - _SHORTEST_SHARE) * self._random())

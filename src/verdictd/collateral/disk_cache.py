@@ -18,22 +18,33 @@ from typing import Final
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemKind
 from verdictd.core.errors import MalformedError, VerdictdError
 from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES
-from verdictd.durable.files import make_directory, read_file, recover, replace_file
+from verdictd.durable.files import make_directory, read_file, remove_leftovers, replace_file
 from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
 
 _LOGGER: Final = logging.getLogger(__name__)
 _SUFFIX: Final = ".json"
 _FORM: Final = 1
 _MAX_FILE_BYTES: Final = 2 * (MAX_CHAIN_BYTES + max(MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES))
-_REMEDY: Final = "remove the file: the item is fetched again"
+_REMEDY: Final = "remove it: the item is fetched again"
 
 
 @dataclass(frozen=True, slots=True)
 class KeptItem:
-    """An item as it was found on disk, unverified, and whether a peer had brought it."""
+    """An item as it was found on disk, unverified.
+
+    Attributes:
+        item: the item.
+        is_from_peer: whether a peer had brought it.
+        path: the file.
+    """
 
     item: CollateralItem
     is_from_peer: bool
+    path: Path
+
+    def explain_refusal(self, reason: str) -> str:
+        """Say why it does not count, and what to do."""
+        return f"as it is kept in {self.path} it is of no use: {reason}; {_REMEDY}"
 
 
 class DiskCache:
@@ -44,35 +55,43 @@ class DiskCache:
 
         Args:
             directory: ``<data-dir>/collateral``.
-            max_files: of how many files any are read; more are never written, as items replace each other by name.
+            max_files: how many files are read, and beyond how many none is added.
         Raises:
-            ConfigError: it cannot be used.
+            ConfigError: it cannot be made, read or cleaned up.
         """
         make_directory(directory)
-        recover(directory)
+        remove_leftovers(directory)
         self._directory = directory
         self._max_files = max_files
 
     def load(self) -> Iterator[KeptItem]:
-        """Read what is there. A file that cannot be read is passed over, with a warning that says what to do."""
-        files = sorted(path for path in self._directory.iterdir() if path.suffix == _SUFFIX)
+        """Read what is there. A file that cannot be used is passed over, with a warning that says what to do."""
+        try:
+            files = sorted(path for path in self._directory.iterdir() if path.suffix == _SUFFIX)
+        except OSError as error:
+            _LOGGER.warning("no collateral is read from %s: %s", self._directory, error.strerror)
+            return
         if len(files) > self._max_files:
             _LOGGER.warning("%s holds %d files, only %d are read", self._directory, len(files), self._max_files)
         for path in files[: self._max_files]:
             try:
-                content = read_file(path, _MAX_FILE_BYTES)
-                if content is not None:
-                    yield _decode(content)
+                yield _read(path)
             except VerdictdError as error:
                 _LOGGER.warning("%s is passed over: %s; %s", path, error, _REMEDY)
 
     def keep(self, key: ItemKey, item: CollateralItem, *, is_from_peer: bool) -> None:
-        """Keep an item that was verified, in the place of what was kept under its name. Where that fails, say so."""
-        name = hashlib.sha256(repr(key).encode("utf-8")).hexdigest() + _SUFFIX
+        """Keep an item that was verified, in the place of what was kept under its name. Where that fails, say so.
+
+        What a peer brought never takes the place of what a source gave.
+        """
+        name = hashlib.sha256(repr((key, is_from_peer)).encode("utf-8")).hexdigest() + _SUFFIX
         try:
             path = self._directory / name
             if not path.exists() and sum(1 for _ in self._directory.iterdir()) >= self._max_files:
-                _LOGGER.warning("%s is full, %s is not kept on disk", self._directory, key.name)
+                _LOGGER.warning(
+                    "%s is not kept on disk: %s holds %d files already; remove what is not needed there",
+                    *(key.name, self._directory, self._max_files),
+                )
                 return
             replace_file(path, _encode(item, is_from_peer=is_from_peer))
         except (VerdictdError, OSError) as error:
@@ -94,7 +113,17 @@ def _encode(item: CollateralItem, *, is_from_peer: bool) -> bytes:
     return json.dumps(members, indent=1).encode("ascii")
 
 
-def _decode(content: bytes) -> KeptItem:
+def _read(path: Path) -> KeptItem:
+    if path.is_symlink():
+        raise MalformedError("it is a symbolic link, which is never made here")
+    content = read_file(path, _MAX_FILE_BYTES)
+    if content is None:
+        raise MalformedError("it is gone")
+    item, is_from_peer = _decode(content)
+    return KeptItem(item, is_from_peer, path)
+
+
+def _decode(content: bytes) -> tuple[CollateralItem, bool]:
     try:
         match json.loads(content):
             case {
@@ -105,10 +134,10 @@ def _decode(content: bytes) -> KeptItem:
                 "body": str(body),
                 "signature": str(signature),
                 "issuer_chain": str(chain),
-            } if form == _FORM:
+            } if form == _FORM and source.isprintable():  # it goes to the log, and where text must be Unicode
                 kind = ItemKind(kind_name)
                 parts = (base64.b64decode(body, validate=True), base64.b64decode(chain, validate=True))
-                return KeptItem(_make_item(kind, *parts, bytes.fromhex(signature), source), is_from_peer)
+                return _make_item(kind, *parts, bytes.fromhex(signature), source), is_from_peer
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"it is no kept collateral: {error}") from error
     raise MalformedError("it is no kept collateral")

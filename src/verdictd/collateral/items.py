@@ -195,3 +195,13 @@ def join_collateral(items: Mapping[ItemKind, CollateralItem]) -> Collateral:
         pck_crl=crls.get(ItemKind.PCK_CRL),
         root_ca_crl=crls.get(ItemKind.ROOT_CA_CRL),
     )
+
+
+def name_platform_items(tee: TEE, fmspc: bytes, pck_ca: PCKCAType) -> tuple[ItemName, ...]:
+    """Name the items that the appraisal of a platform's evidence needs."""
+    return (
+        ItemName(ItemKind.TCB_INFO, tee=tee, fmspc=fmspc),
+        ItemName(ItemKind.QE_IDENTITY, tee=tee),
+        ItemName(ItemKind.PCK_CRL, pck_ca=pck_ca),
+        ItemName(ItemKind.ROOT_CA_CRL),
+    )

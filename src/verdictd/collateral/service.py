@@ -14,15 +14,15 @@ Rules, in the order in which they decide:
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from typing import Final
 
 from verdictd.collateral.attempts import Attempts
 from verdictd.collateral.deadline import Deadline, MonotonicClock
-from verdictd.collateral.disk_cache import DiskCache
+from verdictd.collateral.disk_cache import DiskCache, KeptItem
 from verdictd.collateral.held import HeldItem
 from verdictd.collateral.items import (
     TEE,
@@ -32,6 +32,7 @@ from verdictd.collateral.items import (
     ItemName,
     VerifiedItem,
     join_collateral,
+    name_platform_items,
     split_collateral,
 )
 from verdictd.collateral.reasons import describe_chosen, explain_unusable
@@ -46,6 +47,9 @@ from verdictd.tees.dcap.trust_roots import TrustRoots
 
 _FETCH_SHARE: Final = 0.9
 """Of the time for a call, the part in which sources must answer, so that their reasons reach whoever waits."""
+
+_NO_SOURCE: Final = "no source is configured (--collateral, --pccs-url or sgx_default_qcnl.conf)"
+_TOO_MANY: Final = "too much else is being fetched"
 
 OnNewer = Callable[[CollateralItem, bool], None]
 """Told of an item, and whether a peer brought it."""
@@ -121,6 +125,7 @@ class CollateralService:
         self._waiting = BoundedSemaphore(max_waiting)
         self._max_waiting = max_waiting
         self._cache = cache
+        self._keeping = Lock()
         self._on_newer = on_newer
         self._clock = clock
 
@@ -136,8 +141,14 @@ class CollateralService:
             What became of each item; the operator should be told of those that were refused.
         """
         kept = () if self._cache is None else self._cache.load()
-        from_disk = tuple((self._peers if each.is_from_peer else self._store).offer(each.item, at) for each in kept)
+        from_disk = tuple(self._offer_kept(each, at) for each in kept)
         return from_disk + tuple(self.offer(item, at) for source in self._sources for item in source.at_hand)
+
+    def _offer_kept(self, kept: KeptItem, at: datetime) -> OfferOutcome:
+        outcome = (self._peers if kept.is_from_peer else self._store).offer(kept.item, at)
+        if outcome.status is OfferStatus.REFUSED:
+            return replace(outcome, reason=kept.explain_refusal(outcome.reason))
+        return outcome
 
     def offer(self, item: CollateralItem, at: datetime) -> OfferOutcome:
         """Take in an item as if a source had given it, and pass it on where it is newer than what was known."""
@@ -154,10 +165,16 @@ class CollateralService:
         if outcome.status is OfferStatus.KEPT and outcome.offered is not None:
             is_from_peer = store is self._peers
             if self._cache is not None:
-                self._cache.keep(outcome.offered.key, item, is_from_peer=is_from_peer)
+                self._keep(self._cache, store, outcome.offered)
             if self._on_newer is not None:
                 self._on_newer(item, is_from_peer)
         return outcome
+
+    def _keep(self, cache: DiskCache, store: CollateralStore, taken: VerifiedItem) -> None:
+        """Keep an item on disk, unless a newer one has come meanwhile: that one stays there, whoever writes last."""
+        with self._keeping:
+            if store.get(taken.key) is taken:
+                cache.keep(taken.key, taken.item, is_from_peer=store is self._peers)
 
     def collateral_for(
         self,
@@ -179,7 +196,7 @@ class CollateralService:
             at: the instant to find it for (aware).
             tee: whose TCB info and QE identity.
         """
-        keys = tuple(ItemKey(root, name) for name in _names(tee, fmspc, pck_ca))
+        keys = tuple(ItemKey(root, name) for name in name_platform_items(tee, fmspc, pck_ca))
         late = self._fetch_missing(keys, at)
         brought = {item.kind: item for item in split_collateral(peer)} if peer is not None else {}
         chosen, reasons = {}, {}
@@ -194,25 +211,21 @@ class CollateralService:
         return FoundCollateral(collateral=join_collateral(chosen), reasons=reasons)
 
     def fetch_item(self, name: ItemName, at: datetime) -> tuple[CollateralItem, ...]:
-        """Return the newest known items of a name under any root, having the sources asked where none is fresh.
+        """Return what the sources have of a name, under every root, having them asked for what is missing.
+
+        What peers brought is not among it: whoever asks would take it for the sources' own.
 
         Raises:
-            CollateralUnavailableError: none is in time; with the reasons.
+            CollateralUnavailableError: they have none in time; with the reasons.
         """
         keys = tuple(ItemKey(root.fingerprint, name) for root in self._roots.roots)
-        if not any(self._is_fresh(self._store.get(key), at) for key in keys):
-            late = self._fetch_missing(keys, at)
-        else:
-            late = {}
-            self._fetch_missing(tuple(key for key in keys if self._store.get(key) is not None), at)
-        known = [self._choose(key, None, at) for key in keys]
-        if not any(self._is_fresh(item, at) for item in known):
-            reasons = (
-                self._explain(key, item, None, at=at, late=late.get(key, ""))
-                for key, item in zip(keys, known, strict=True)
-            )
+        late = self._fetch_missing(keys, at)
+        known = {key: self._store.get(key) for key in keys}
+        fresh = tuple(item.item for item in known.values() if item is not None and self._is_fresh(item, at))
+        if not fresh:
+            reasons = (self._explain(key, item, None, at=at, late=late.get(key, "")) for key, item in known.items())
             raise CollateralUnavailableError("; ".join(reasons))
-        return tuple(item.item for item in known if item is not None)
+        return fresh
 
     def refresh_due(self, at: datetime) -> None:
         """Have the sources asked, in the background, for what is held and due: see `Attempts`."""
@@ -223,19 +236,24 @@ class CollateralService:
 
     def refresh(self, at: datetime) -> tuple[tuple[ItemKey, str], ...]:
         """Ask the sources for everything that is held, now, and say what became of each: empty where it went well."""
-        before = self._store.items()
-        flights = {}
-        for item in before:
-            self._attempts.forgive(item.key)
-            flight = self._flights.start(item.key, partial(self._ask, item.key, at))
-            if flight is not None:
-                flights[flight] = item.key
-        wait(flights, timeout=self._call_seconds)
-        unfinished = {key for flight, key in flights.items() if not flight.done()}
-        return tuple(
-            (item.key, "no answer in time" if item.key in unfinished else self._attempts.last_failure(item.key))
-            for item in before
-        )
+        keys = [item.key for item in self._store.items()]
+        flights: dict[ItemKey, Future[None] | None] = {}
+        for key in keys:
+            self._attempts.forgive(key)
+            flights[key] = self._flights.start(key, partial(self._ask, key, at))
+        wait([flight for flight in flights.values() if flight is not None], timeout=self._call_seconds)
+        return tuple((key, self._why_not_refreshed(key, flight)) for key, flight in flights.items())
+
+    def _why_not_refreshed(self, key: ItemKey, flight: Future[None] | None) -> str:
+        """Say why an item was not had from the sources; empty where it was."""
+        if not self._sources:
+            return _NO_SOURCE
+        if flight is None:
+            return _TOO_MANY
+        if not flight.done():
+            return f"no source answered within {self._call_seconds:g} s"
+        flight.result()  # raises where the fetching itself is at fault
+        return self._attempts.last_failure(key)
 
     def describe_attempts(self, key: ItemKey) -> tuple[float | None, str]:
         """In how many seconds the sources are asked again for an item, and why they failed last."""
@@ -290,7 +308,7 @@ class CollateralService:
             if not is_needed:
                 continue
             if flight is None:
-                late[key] = "too much else is being fetched"
+                late[key] = _TOO_MANY
             else:
                 flights[flight] = key
         return late | self._await(flights) if flights else late
@@ -320,8 +338,7 @@ class CollateralService:
     def _ask(self, key: ItemKey, at: datetime) -> None:
         """Ask one source after the other until one has the item in time."""
         deadline = Deadline.after(self._call_seconds * _FETCH_SHARE, self._clock)
-        held = self._store.get(key)
-        self._attempts.begin(key, left_s=None if held is None else (held.expires_at - at).total_seconds())
+        self._attempts.begin(key)
         for index, source in self._askable(key):
             try:
                 outcomes = [self.offer(item, at) for item in source.fetch(key.name, deadline)]
@@ -330,9 +347,17 @@ class CollateralService:
                 self._attempts.failed(key, index, str(error), retry_after_s=retry_after_s)
                 continue
             if any(outcome.offered is not None and self._is_usable(outcome.offered, key, at) for outcome in outcomes):
-                self._attempts.succeeded(key)
+                self._attempts.succeeded(key, left_s=self._seconds_left(key, at))
                 return
             self._attempts.failed(key, index, explain_unusable(key, outcomes))
+
+    def _seconds_left(self, key: ItemKey, at: datetime) -> float:
+        """For how long the item that is held is fresh."""
+        held = self._store.get(key)
+        if held is None:
+            return 0.0
+        ends = held.expires_at if self._max_age is None else min(held.expires_at, held.issue_date + self._max_age)
+        return (ends - at).total_seconds()
 
     def _is_usable(self, offered: VerifiedItem, key: ItemKey, at: datetime) -> bool:
         """Whether a source gave what was asked for, in time, and not older than what is known."""
@@ -359,7 +384,7 @@ class CollateralService:
         reasons = [f"{key.name}: {describe_chosen(chosen, at)}"]
         reasons += [f"{self._sources[index].name}: {why}" for index, why in self._attempts.reasons(key).items()]
         if not self._sources:
-            reasons.append("no source is configured (--collateral, --pccs-url or sgx_default_qcnl.conf)")
+            reasons.append(_NO_SOURCE)
         if late:
             reasons.append(late)
         if outcome is not None and outcome.status is OfferStatus.REFUSED:
@@ -368,12 +393,3 @@ class CollateralService:
         if offered is not None and chosen is not None and offered.sequence < chosen.sequence:
             reasons.append(f"the peer's own is older than that ({describe_sequence(offered)})")
         return "; ".join(reasons)
-
-
-def _names(tee: TEE, fmspc: bytes, pck_ca: PCKCAType) -> tuple[ItemName, ...]:
-    return (
-        ItemName(ItemKind.TCB_INFO, tee=tee, fmspc=fmspc),
-        ItemName(ItemKind.QE_IDENTITY, tee=tee),
-        ItemName(ItemKind.PCK_CRL, pck_ca=pck_ca),
-        ItemName(ItemKind.ROOT_CA_CRL),
-    )

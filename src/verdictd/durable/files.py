@@ -52,9 +52,10 @@ def read_file(path: Path, max_bytes: int) -> bytes | None:
         return None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # before `fdopen`, which leaves a directory's open
+        os.close(descriptor)
+        raise ConfigError(f"{path} is not a file")
     with _mapped(path, "read"), os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ConfigError(f"{path} is not a file")
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise LimitExceededError(f"{path} is larger than {max_bytes} bytes")
@@ -96,16 +97,25 @@ def replace_files(directory: Path, contents: Mapping[str, bytes]) -> None:
     _apply(journal, contents)
 
 
+def remove_leftovers(directory: Path) -> None:
+    """Remove what a crash left over of files that were being replaced one by one. Nobody may be doing so now.
+
+    Raises:
+        ConfigError: the directory cannot be read or written.
+    """
+    with _mapped(directory, "cleaned up"):
+        for path in directory.iterdir():
+            if path.name.startswith(".") and path.name.endswith(_TEMPORARY):
+                path.unlink()
+
+
 def recover(directory: Path) -> None:
     """Finish what a crash interrupted, and remove what it left over.
 
     Raises:
         ConfigError: the directory cannot be read or written, or the journal is not one.
     """
-    with _mapped(directory, "cleaned up"):
-        for path in directory.iterdir():
-            if path.name.startswith(".") and path.name.endswith(_TEMPORARY):
-                path.unlink()
+    remove_leftovers(directory)
     journal = directory / JOURNAL
     try:
         content = read_file(journal, _MAX_JOURNAL_BYTES)
