@@ -75,6 +75,8 @@ DIRECTION, PURITY, ALONE = (
         ("collateral/store.py", "from verdictd.keybroker import session", DIRECTION),
         ("simulator/platform.py", "from verdictd.collateral import items", DIRECTION),
         ("audit/log.py", "from verdictd.policy import store", DIRECTION),
+        ("durable/files.py", "from verdictd.audit import log", DIRECTION),
+        ("tees/dcap/pck.py", "from verdictd.durable import files", DIRECTION),
         ("archive/replay.py", "from verdictd.daemon import judging", DIRECTION),
         ("appraisal/appraiser.py", "from verdictd.daemon import status", DIRECTION),
         ("daemon/status.py", "from verdictd.cli import logs", DIRECTION),

@@ -69,8 +69,9 @@ class Service:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        was_running = self.process.poll() is None
         code = self.stop()
-        if error is None:
+        if error is None and was_running:
             assert code != -signal.SIGKILL, "it did not stop when it was told to:\n" + "\n".join(self.lines[-20:])
 
     def wait_for(self, pattern: str, *, after: int = 0, timeout_s: float = 20.0) -> re.Match[str]:

@@ -53,6 +53,9 @@ def test_each_attestation_is_counted_whichever_worker_judged_it(place: Path) -> 
     assert figure(text, "verdictd_workers") == 2
     assert figure(text, "verdictd_audit_records") >= 7
     assert text.count("verdictd_collateral_expires_seconds{") == 4
+    assert figure(text, "verdictd_collateral_wait_seconds_count") == 5
+    assert figure(text, "verdictd_trust_roots") == 1
+    assert figure(text, 'verdictd_policy_usable{tee="sgx_ecdsa"}') == 1
 
 
 def test_whoever_asks_for_anything_else_or_too_slowly_is_turned_away(place: Path) -> None:

@@ -4,10 +4,11 @@ Order: the certificate by itself, the collateral that its evidence asks for, the
 checks are made and listed whatever becomes of the earlier ones. Policy comes after, in `policy_step`.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from verdictd.appraisal.verifiers import JUDGED_KINDS, VerifierName
 from verdictd.collateral.service import FoundCollateral
@@ -47,6 +48,13 @@ FindCollateral = Callable[[Platform, Collateral | None, datetime], FoundCollater
 """Finds collateral for a platform at an instant, given what the peer itself brought along (untrusted, may be None)."""
 
 
+class CollateralWait(NamedTuple):
+    """When collateral was looked for: so many seconds after the appraisal began, and for so long."""
+
+    after_s: float
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppraisedCertificate:
     """A certificate's appraisal together with what it was made of, for whoever keeps that.
@@ -55,11 +63,13 @@ class AppraisedCertificate:
         result: the Attestation Result.
         evidence: the evidence that was judged, untrusted; empty where none was.
         collateral: what it was judged with; empty where none was asked for.
+        collateral_wait: how long that took to be found; ``None`` where none was asked for.
     """
 
     result: AppraisalResult
     evidence: bytes = b""
     collateral: Collateral = field(default_factory=Collateral)
+    collateral_wait: CollateralWait | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +90,7 @@ class Appraiser:
 
     def appraise_quote(self, quote: bytes, at: datetime) -> AppraisalResult:
         """Appraise a bare SGX quote. That it belongs to any particular peer is not checked, and listed as not made."""
-        result, _ = self._appraise_sgx(quote, None, at)
+        result = self._appraise_sgx(quote, None, at, time.monotonic()).result
         return result.with_checks(
             Check(
                 "certificate.report_data",
@@ -105,6 +115,7 @@ class Appraiser:
 
     def appraise_peer(self, data: bytes, verifier: VerifierName, at: datetime) -> AppraisedCertificate:
         """Do as `appraise_certificate`, and hand over what the evidence was judged with as well."""
+        started = time.monotonic()
         try:
             certificate = parse_certificate(data)
         except VerdictdError as error:
@@ -125,14 +136,15 @@ class Appraiser:
             )
             return AppraisedCertificate(result=AppraisalResult(tee=found, at=at, checks=(*own_checks, check)))
         evidence, claims = certificate.evidence.evidence, certificate.evidence.claims
-        result, collateral = self._appraise_sgx(evidence, certificate.endorsements, at)
+        appraised = self._appraise_sgx(evidence, certificate.endorsements, at, started)
+        result = appraised.result
         report_data = bytes.fromhex(str(result.claims.get("report_data", "")))
         result = replace(
             result,
             checks=own_checks + result.checks + check_binding(certificate, report_data),
             custom_claims={} if claims is None else claims.custom,
         )
-        return AppraisedCertificate(result=result, evidence=evidence, collateral=collateral)
+        return replace(appraised, result=result)
 
     def _pass_unjudged(
         self, certificate: RATSTLSCertificate, own_checks: tuple[Check, ...], at: datetime
@@ -145,11 +157,15 @@ class Appraiser:
         claims = () if certificate.evidence is None else (check_claims(certificate),)
         return AppraisalResult(tee=found, at=at, checks=(*own_checks, unjudged, *claims))
 
-    def _appraise_sgx(self, quote: bytes, peer: Collateral | None, at: datetime) -> tuple[AppraisalResult, Collateral]:
+    def _appraise_sgx(
+        self, quote: bytes, peer: Collateral | None, at: datetime, started: float
+    ) -> AppraisedCertificate:
         platform = identify_platform(quote, self.roots, self.memory)
-        found = FoundCollateral(collateral=Collateral())
+        found, wait = FoundCollateral(collateral=Collateral()), None
         if platform is not None:
+            asked = time.monotonic()
             found = self.find_collateral(platform, peer, at)
+            wait = CollateralWait(asked - started, time.monotonic() - asked)
         result = appraise_sgx(
             quote,
             collateral=found.collateral,
@@ -158,7 +174,12 @@ class Appraiser:
             at=at,
             memory=self.memory,
         )
-        return _explain_missing(result, found) if found.reasons else result, found.collateral
+        return AppraisedCertificate(
+            result=_explain_missing(result, found) if found.reasons else result,
+            evidence=quote,
+            collateral=found.collateral,
+            collateral_wait=wait,
+        )
 
 
 def identify_platform(evidence: bytes, roots: TrustRoots, memory: FactMemory) -> Platform | None:

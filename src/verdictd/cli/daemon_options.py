@@ -34,6 +34,7 @@ DAEMON_FLAGS = {
     "--attestation-history": "attestation_history",
     "--workers": "workers",
     "--metrics": "metrics",
+    "--otlp-endpoint": "otlp_endpoint",
     "--audit-sync-always": "audit_sync_always",
     "--archive": "archive.is_on",
     "--archive-max-bytes": "archive.max_bytes",
@@ -73,6 +74,7 @@ def add_daemon_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attestation-history", type=int, metavar="N", help="how many attestations are remembered")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that judge peers (default one a core)")
     parser.add_argument("--metrics", metavar="ADDRESS", help="where /metrics, /healthz and /readyz are (default none)")
+    parser.add_argument("--otlp-endpoint", metavar="URL", help="collector that traces of handshakes are sent to")
     _add_records(parser)
     _add_instances(parser)
     _add_own_evidence(parser)

@@ -13,6 +13,7 @@ from verdictd.daemon.proto.worker_pb2 import FindRequest, Frame, Item
 from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
 from verdictd.tees.dcap.pck import PCKCAType
 
+_FMSPC_BYTES: Final = 6
 _GRACE_S: Final = 1.0
 """Beyond the time that the sources have, so that their reasons arrive."""
 
@@ -51,7 +52,7 @@ def encode_item(item: CollateralItem, *, is_from_peer: bool = False) -> Item:
         body=body,
         signature=signature,
         issuer_chain=raw.issuer_chain,
-        source=raw.source,
+        source=raw.source.encode("utf-8", "backslashreplace").decode("utf-8"),  # file names may be no text
         is_from_peer=is_from_peer,
     )
 
@@ -89,7 +90,17 @@ def decode_name(message: FindRequest) -> ItemName:
     """
     tee: TEE | None = next((tee for tee in get_args(TEE) if tee == message.tee), None)
     pck_ca: PCKCAType | None = next((name for name in get_args(PCKCAType) if name == message.pck_ca), None)
-    return ItemName(kind=_kind(message.kind), tee=tee, fmspc=message.fmspc, pck_ca=pck_ca)
+    match _kind(message.kind):
+        case ItemKind.TCB_INFO if tee is not None and len(message.fmspc) == _FMSPC_BYTES:
+            return ItemName(ItemKind.TCB_INFO, tee=tee, fmspc=message.fmspc)
+        case ItemKind.QE_IDENTITY if tee is not None:
+            return ItemName(ItemKind.QE_IDENTITY, tee=tee)
+        case ItemKind.PCK_CRL if pck_ca is not None:
+            return ItemName(ItemKind.PCK_CRL, pck_ca=pck_ca)
+        case ItemKind.ROOT_CA_CRL:
+            return ItemName(ItemKind.ROOT_CA_CRL)
+        case kind:
+            raise MalformedError(f"a {kind} of what is not said")
 
 
 def _kind(text: str) -> ItemKind:

@@ -1,6 +1,6 @@
 """verdictd's metrics in the form that Prometheus reads. docs/observability.md says what each is for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -14,19 +14,38 @@ from verdictd.collateral.held import HeldItem
 from verdictd.daemon.worker_metrics import BUCKETS, COUNTERS, Histogram, Totals
 
 _PREFIX: Final = "verdictd_"
-_MAX_ITEMS: Final = 1000
+MAX_ITEMS: Final = 1000
 """Of collateral: genuine platforms of any family can have it fetched, so that there is a bound."""
+_ROOT_DIGITS: Final = 16
 _COUNTER_HELP: Final = {
     "attestations": "Attestations concluded, by kind of evidence, verdict and the first check that refused.",
     "handshakes": "Handshakes, by what became of them.",
     "policy_decisions": "Decisions of the policy, by outcome.",
     "requests": "Requests of accepted peers, by outcome.",
+    "archive_entries": "Attestations that were to be archived, by outcome.",
 }
 _HISTOGRAM_HELP: Final = {
     "handshake_seconds": "How long handshakes took, judgement included.",
     "judgement_seconds": "How long judgements took, collateral and policy included.",
     "policy_decision_seconds": "How long the policy's decisions took.",
+    "collateral_wait_seconds": "How long judgements waited for collateral, also where it was held.",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyInForce:
+    """What judges one kind of evidence.
+
+    Attributes:
+        tee: the kind of evidence.
+        policy_digest, reference_digest: SHA-256 in lower-case hex; empty where there is none.
+        is_usable: whether anybody could be accepted under it.
+    """
+
+    tee: str
+    policy_digest: str
+    reference_digest: str
+    is_usable: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +60,8 @@ class MetricsSources:
         workers: that serve.
         audit_records: in the audit log.
         started_at: when verdictd started.
+        policies: what judges each kind of evidence.
+        trust_roots: how many roots are trusted; ``None`` to leave that out.
     """
 
     totals: Callable[[], Totals]
@@ -50,6 +71,8 @@ class MetricsSources:
     workers: Callable[[], int]
     audit_records: Callable[[], int]
     started_at: datetime
+    policies: Callable[[], Sequence[PolicyInForce]] = tuple
+    trust_roots: Callable[[], int] | None = None
 
 
 class Exposition(Collector):
@@ -79,6 +102,9 @@ class Exposition(Collector):
         for name, histogram in totals.histograms.items():
             yield _describe_histogram(name, histogram)
         yield from self._collect_collateral(now)
+        yield from self._collect_policies()
+        if self._sources.trust_roots is not None:
+            yield _gauge("trust_roots", "Roots that are trusted.", self._sources.trust_roots())
         yield _gauge("connections", "Connections that are open.", self._sources.connections())
         yield _gauge("workers", "Worker processes that serve.", self._sources.workers())
         yield _gauge("audit_records", "Records in the audit log.", self._sources.audit_records())
@@ -91,14 +117,34 @@ class Exposition(Collector):
         yield build
 
     def _collect_collateral(self, now: datetime) -> Iterator[Metric]:
-        age = GaugeMetricFamily(f"{_PREFIX}collateral_age_seconds", "Since it was issued.", labels=["kind", "name"])
-        left = GaugeMetricFamily(f"{_PREFIX}collateral_expires_seconds", "Until it expires.", labels=["kind", "name"])
-        for item in self._sources.collateral(now)[:_MAX_ITEMS]:
-            labels = [item.kind.value, f"{item.name} from {'a peer' if item.source == 'peer' else 'a source'}"]
-            age.add_metric(labels, (now - item.issue_date).total_seconds())
-            left.add_metric(labels, (item.expires_at - now).total_seconds())
+        # Two roots may each vouch for an item of one name, and a peer bring what the sources have too: without these
+        # labels a scrape would hold a sample twice, and Prometheus would take none of it.
+        labels = ["kind", "name", "root", "from"]
+        age = GaugeMetricFamily(f"{_PREFIX}collateral_age_seconds", "Since it was issued.", labels=labels)
+        left = GaugeMetricFamily(f"{_PREFIX}collateral_expires_seconds", "Until it expires.", labels=labels)
+        for item in self._sources.collateral(now)[:MAX_ITEMS]:
+            origin = "peer" if item.source == "peer" else "source"
+            values = [item.kind.value, item.name, item.root.fingerprint[:_ROOT_DIGITS], origin]
+            age.add_metric(values, (now - item.issue_date).total_seconds())
+            left.add_metric(values, (item.expires_at - now).total_seconds())
         yield age
         yield left
+
+    def _collect_policies(self) -> Iterator[Metric]:
+        policies = self._sources.policies()
+        if not policies:
+            return
+        digests = GaugeMetricFamily(
+            f"{_PREFIX}policy_info", "What is in force.", labels=["tee", "policy_sha256", "reference_sha256"]
+        )
+        usable = GaugeMetricFamily(
+            f"{_PREFIX}policy_usable", "Whether anybody could be accepted under what is in force.", labels=["tee"]
+        )
+        for policy in policies:
+            digests.add_metric([policy.tee, policy.policy_digest, policy.reference_digest], 1)
+            usable.add_metric([policy.tee], int(policy.is_usable))
+        yield digests
+        yield usable
 
 
 def _gauge(name: str, help_text: str, value: float) -> Metric:

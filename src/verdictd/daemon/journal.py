@@ -36,7 +36,7 @@ class Journal:
             VerdictdError: it cannot be used.
         """
         self._log = AuditLog.open(settings.data_dir / "audit", sync_always=settings.audit_sync_always)
-        self._in_force: Mapping[str, str] = {}
+        self._in_force: Mapping[str, str] | None = None
 
     def close(self) -> None:
         """Write everything to the disk, and close."""
@@ -89,14 +89,21 @@ class Journal:
         self.announce_head()
 
     def policies_changed(self, pairs: Pairs) -> None:
-        """Record what is in force from now on, where that is something else than before."""
+        """Record what is in force from now on, where that is something else than before; first of all, only note it.
+
+        Of what cannot be used, and so refuses everybody, the digest is empty.
+        """
         digests: dict[str, str] = {}
         for pair in pairs.values():
             if isinstance(pair, PolicyPair):
                 digests |= {document.name: document.digest for document in (pair.policy, pair.reference)}
+            else:
+                digests |= {pair.names.policy: "", pair.names.reference: ""}
         previous, self._in_force = self._in_force, digests
+        if previous is None:
+            return
         changed = {name: digest for name, digest in digests.items() if previous.get(name) != digest}
-        if changed and previous:
+        if changed:
             before = {name: previous.get(name, "") for name in changed}
             self._note(
                 records.policy_change(how="replaced", by="client API or reload", changed=changed, previous=before)

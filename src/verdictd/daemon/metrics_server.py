@@ -1,27 +1,29 @@
-"""The HTTP server for whoever watches verdictd: `/metrics`, `/healthz` and `/readyz`, nothing else."""
+"""What whoever watches verdictd is told over HTTP: `/metrics`, `/healthz` and `/readyz`, nothing else."""
 
+import asyncio
 import json
-import logging
-import socket
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from verdictd.core.errors import ConfigError, VerdictdError
+from verdictd.core.result import JSONValue
+from verdictd.daemon.bounded_http import BoundedHTTPServer, Page
 from verdictd.daemon.settings_address import Address
 
-_LOGGER: Final = logging.getLogger(__name__)
-_CLIENT_TIMEOUT_S: Final = 5.0
-"""In which a client has to send its request, and take its answer."""
-_MAX_CLIENTS: Final = 8
+_LOOP_TIMEOUT_S: Final = 3.0
+"""In which the supervisor's event loop has to come round. What blocks it so long blocks everybody who connects."""
+_TEXT: Final = "text/plain; charset=utf-8"
 
 
 class MetricsServer:
-    """Serves in threads of its own from `start` to `stop`; so many clients at once, the others are hung up on."""
+    """Serves in threads of its own from `start` to `stop`; so many clients at once, the others are hung up on.
+
+    Made in the event loop of whose health it tells.
+    """
 
     def __init__(self, address: Address, metrics: Callable[[], bytes], why_not_ready: Callable[[], list[str]]) -> None:
         """Listen.
@@ -33,9 +35,11 @@ class MetricsServer:
         Raises:
             ConfigError: it is not possible to listen there.
         """
-        handler = _make_handler(metrics, why_not_ready)
+        self._loop = asyncio.get_running_loop()
+        self._metrics = metrics
+        self._why_not_ready = why_not_ready
         try:
-            self._server = _Server(address, handler)
+            self._server = BoundedHTTPServer(address, self._find_page)
         except (OSError, OverflowError) as error:
             raise ConfigError(
                 f"the metrics cannot be served on {address}: {error}", remedy="name a free address with --metrics"
@@ -59,82 +63,36 @@ class MetricsServer:
             self._thread.join()
         self._server.server_close()
 
+    def _find_page(self, path: str) -> Page:
+        match path:
+            case "/metrics":
+                return self._write_metrics()
+            case "/healthz":
+                is_alive = comes_round(self._loop, _LOOP_TIMEOUT_S)
+                return _make_page({"alive": is_alive}, is_good=is_alive)
+            case "/readyz":
+                reasons = self._why_not_ready()
+                return _make_page({"ready": not reasons, "why_not": [*reasons]}, is_good=not reasons)
+            case _:
+                return Page(HTTPStatus.NOT_FOUND, _TEXT, b"there are /metrics, /healthz and /readyz\n")
 
-class _Server(HTTPServer):
-    def __init__(self, address: Address, handler: type[BaseHTTPRequestHandler]) -> None:
-        if ":" in address.host:
-            self.address_family = socket.AF_INET6
-        self._free = threading.BoundedSemaphore(_MAX_CLIENTS)
-        super().__init__((address.host, address.port), handler)
-
-    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        """Serve one client on a thread, unless there are too many."""
-        assert isinstance(request, socket.socket)
-        if not self._free.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        threading.Thread(target=self._serve, args=(request, client_address), name="metrics-client", daemon=True).start()
-
-    def _serve(self, request: socket.socket, client_address: object) -> None:
+    def _write_metrics(self) -> Page:
         try:
-            self.finish_request(request, client_address)
-        except OSError:  # it went away, or took too long
-            return
-        except Exception:
-            _LOGGER.exception("a request for metrics failed, this is a fault in the program")
-        finally:
-            self.shutdown_request(request)
-            self._free.release()
+            return Page(HTTPStatus.OK, CONTENT_TYPE_LATEST, self._metrics())
+        except VerdictdError as error:
+            return Page(HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, f"{error}\n".encode())
 
 
-def _make_handler(metrics: Callable[[], bytes], why_not_ready: Callable[[], list[str]]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        """Answers one request of one client."""
-
-        timeout = _CLIENT_TIMEOUT_S
-        server_version = "verdictd"
-        sys_version = ""
-
-        def do_GET(self) -> None:
-            """Answer with the body."""
-            self._answer(with_body=True)
-
-        def do_HEAD(self) -> None:
-            """Answer without."""
-            self._answer(with_body=False)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as http.server calls it
-            """Say nothing: whoever scrapes does so all the time."""
-
-        def _answer(self, *, with_body: bool) -> None:
-            status, content_type, body = _find(self.path.partition("?")[0], metrics, why_not_ready)
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            if with_body:
-                self.wfile.write(body)
-
-    return Handler
+def comes_round(loop: asyncio.AbstractEventLoop, timeout_s: float) -> bool:
+    """Whether an event loop comes to a new callback in time. Called from another thread."""
+    came = threading.Event()
+    try:
+        loop.call_soon_threadsafe(came.set)
+    except RuntimeError:  # it is closed
+        return False
+    return came.wait(timeout_s)
 
 
-def _find(
-    path: str, metrics: Callable[[], bytes], why_not_ready: Callable[[], list[str]]
-) -> tuple[HTTPStatus, str, bytes]:
-    """Return status, content type and body of the answer."""
-    match path:
-        case "/metrics":
-            try:
-                return HTTPStatus.OK, CONTENT_TYPE_LATEST, metrics()
-            except VerdictdError as error:
-                return HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", str(error).encode()
-        case "/healthz":
-            return HTTPStatus.OK, "application/json", b'{"alive": true}\n'
-        case "/readyz":
-            reasons = why_not_ready()
-            status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-            body = json.dumps({"ready": not reasons, "why_not": reasons}).encode() + b"\n"
-            return status, "application/json", body
-        case _:
-            return HTTPStatus.NOT_FOUND, "text/plain", b"there are /metrics, /healthz and /readyz\n"
+def _make_page(document: dict[str, JSONValue], *, is_good: bool) -> Page:
+    status = HTTPStatus.OK if is_good else HTTPStatus.SERVICE_UNAVAILABLE
+    return Page(status, "application/json", json.dumps(document).encode("ascii") + b"\n")

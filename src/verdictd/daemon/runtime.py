@@ -18,7 +18,7 @@ from verdictd.core.errors import VerdictdError
 from verdictd.daemon.api_server import serve_client_api
 from verdictd.daemon.attestations import Attestations
 from verdictd.daemon.dispatcher import Dispatcher
-from verdictd.daemon.exposition import Exposition, MetricsSources
+from verdictd.daemon.exposition import Exposition, MetricsSources, PolicyInForce
 from verdictd.daemon.figures import FigureCollector
 from verdictd.daemon.journal import Journal
 from verdictd.daemon.metrics_server import MetricsServer
@@ -170,12 +170,29 @@ class Daemon:
                 workers=lambda: len(self._workers.serving),
                 audit_records=lambda: 0 if self._journal is None else self._journal.records,
                 started_at=self._started_at,
+                policies=self._policies_in_force,
+                trust_roots=lambda: 0 if self._state is None else len(self._state.roots.roots),
             )
         )
         server = MetricsServer(address, exposition.write, self._why_not_ready)
         server.start()
         _LOGGER.info("listening for metrics", extra={"address": str(server.address)})
         return server
+
+    def _policies_in_force(self) -> list[PolicyInForce]:
+        return [
+            PolicyInForce(
+                tee=pair.tee,
+                policy_digest=pair.policy_digest,
+                reference_digest=pair.reference_digest,
+                is_usable=not pair.problem,
+            )
+            for pair in self._policies.describe(
+                ""
+                if self._state is None
+                else explain_open_reference(self._state.settings, is_open=self._policies.is_open()) or ""
+            )
+        ]
 
     def _why_not_ready(self) -> list[str]:
         """Say why nobody could be accepted now. That a PCCS is down is no reason while collateral is held."""

@@ -124,6 +124,7 @@ class Settings:
         workers: how many processes judge peers; 0 for one on each core that verdictd may use.
         audit_sync_always: whether each record of the audit log waits for the disk; else it is synced each second.
         metrics: where metrics and health are served; ``None`` for nowhere.
+        otlp_endpoint: base URL of the collector that traces are sent to; ``None`` for what the environment names.
         archive: whether what attestations were judged by is kept.
         log_level, log_format: what is logged, and how.
         limits: what peers may take of this machine.
@@ -149,6 +150,7 @@ class Settings:
     workers: int = 0
     audit_sync_always: bool = False
     metrics: Address | None = None
+    otlp_endpoint: str | None = None
     archive: ArchiveSettings = field(default_factory=ArchiveSettings)
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT

@@ -16,6 +16,7 @@ from verdictd.appraisal.verifiers import parse_verifier_name
 from verdictd.archive.store import MIN_MAX_BYTES
 from verdictd.collateral.pccs_urls import alibaba_pccs_url, names_pccs, parse_pccs_url
 from verdictd.core.errors import ConfigError
+from verdictd.daemon.otlp_endpoint import check_endpoint
 from verdictd.daemon.settings import INTEL, AttesterName, CryptoName, LogFormat, LogLevel, TLSName
 from verdictd.daemon.settings_address import parse_address, parse_client_api_address
 from verdictd.ratstls.evidence import CertificateFormat
@@ -196,6 +197,7 @@ FIELDS: Mapping[str, Reader] = {
     "workers": _number(0, _MAX_WORKERS),
     "audit_sync_always": _read_flag,
     "metrics": _read_by(parse_address),
+    "otlp_endpoint": _read_by(check_endpoint),
     "log_level": _one_of(LogLevel),
     "log_format": _one_of(LogFormat),
     "acceptance.tcb_statuses": _read_statuses,

@@ -48,7 +48,17 @@ _DISPLACED = {
 """Settings of which a later layer's replaces an earlier layer's other one, since only one of them can be meant."""
 
 RESTART_KEYS = frozenset(
-    {"listen", "client_api", "tls", "data_dir", "attestation_history", "workers", "audit_sync_always", "metrics"}
+    {
+        "listen",
+        "client_api",
+        "tls",
+        "data_dir",
+        "attestation_history",
+        "workers",
+        "audit_sync_always",
+        "metrics",
+        "otlp_endpoint",
+    }
     | {key for key in FIELDS if key.startswith(("limits.", "archive."))}
 )
 """Settings that a running daemon cannot take up; it has to be started again."""

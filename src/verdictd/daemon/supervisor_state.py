@@ -23,12 +23,14 @@ class SupervisorState:
         settings: what the operator said.
         roots: what is trusted.
         collateral: what is held, and what is asked for the rest.
+        cache: where it outlives the process.
         warnings: what the operator has to know.
     """
 
     settings: Settings
     roots: TrustRoots
     collateral: CollateralService
+    cache: DiskCache
     warnings: tuple[str, ...]
 
 
@@ -48,12 +50,14 @@ def build_supervisor_state(
     """
     roots = load_trust_roots(settings.trust_roots)
     sources = open_sources(settings.collateral, os.environ)
+    # One for good: to open it removes what seems left over, which another may just be writing.
+    cache = DiskCache(settings.data_dir / "collateral") if previous is None else previous.cache
     service = CollateralService(
         roots=roots,
         memory=FactMemory(),
         sources=sources,
         max_age=settings.acceptance.max_collateral_age,
-        cache=DiskCache(settings.data_dir / "collateral"),
+        cache=cache,
         on_newer=on_newer,
     )
     outcomes = service.preload(at)
@@ -69,5 +73,6 @@ def build_supervisor_state(
         settings=settings,
         roots=roots,
         collateral=service,
+        cache=cache,
         warnings=(*warnings(settings), *told, *refused),
     )

@@ -6,6 +6,7 @@ It ends when the supervisor says so, or is gone. It holds no file of the daemon'
 import asyncio
 import gc
 import logging
+import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from verdictd.daemon.attestation_messages import encode_record, newest_within
 from verdictd.daemon.collateral_wire import SupervisorSource, decode_item, encode_item
 from verdictd.daemon.figures import ACCEPTED, REFUSED
 from verdictd.daemon.handover import HandoverLostError, TokenReturner, take_handed
+from verdictd.daemon.handshake_spans import ConcludedHandshake
 from verdictd.daemon.judging import Judgement
 from verdictd.daemon.link import Link, LinkLostError, Question
 from verdictd.daemon.listener import AttestationListener, Serving
@@ -35,8 +37,11 @@ from verdictd.daemon.records import AttestationHistory, AttestationRecord
 from verdictd.daemon.registrar import Registrar, name_outcome
 from verdictd.daemon.settings import Settings
 from verdictd.daemon.settings_reader import build_settings, parse_settings_file
+from verdictd.daemon.tracing import NoTracer, Tracer, open_tracer
 from verdictd.daemon.worker_metrics import (
+    ARCHIVED,
     ATTESTATIONS,
+    COLLATERAL_SECONDS,
     DECISION_SECONDS,
     DECISIONS,
     HANDSHAKE_SECONDS,
@@ -84,6 +89,8 @@ class Worker:
         self._is_watched = False
         self._is_giving_back = False
         self._metrics = WorkerMetrics()
+        self._tracer: Tracer = NoTracer()
+        self._concluded: tuple[AttestationRecord, Judgement | None] | None = None
         self._audit: AuditLog | None = None
         self._archive: ArchiveWriter | None = None
         self._prepared: WorkerState | None = None
@@ -107,6 +114,7 @@ class Worker:
         finally:
             self._slow.shutdown(wait=False, cancel_futures=True)
             self._decisions.close()
+            self._tracer.close()
             if self._archive is not None:
                 self._archive.close()
             if self._audit is not None:
@@ -173,6 +181,7 @@ class Worker:
         settings = build_settings(layer)
         if self._state is None:
             self._configure_logging(settings)
+            self._tracer = open_tracer(settings.otlp_endpoint, os.environ)
             self._audit = AuditLog.open(settings.data_dir / "audit", sync_always=settings.audit_sync_always)
             if settings.archive.is_on:
                 self._archive = ArchiveWriter(settings.data_dir / "archive", bounds=settings.archive.bounds)
@@ -237,10 +246,22 @@ class Worker:
         assert self._listener is not None
         self._metrics.count(HANDSHAKES, name_outcome(handshake))
         self._metrics.observe(HANDSHAKE_SECONDS, handshake.seconds)
+        ended_at, self._concluded = datetime.now(UTC), None
         self._listener.observe(handshake)
+        self._trace(handshake, ended_at)
+
+    def _trace(self, handshake: HandshakeOutcome, ended_at: datetime) -> None:
+        record, judgement = self._concluded or (None, None)
+        self._tracer.trace(
+            ConcludedHandshake(handshake=handshake, ended_at=ended_at, record=record, judgement=judgement)
+        )
 
     def _show(self, record: AttestationRecord, judgement: Judgement | None) -> None:
+        self._concluded = (record, judgement)
         self._count_attestation(record)
+        wait = None if judgement is None else judgement.appraised.collateral_wait
+        if wait is not None:
+            self._metrics.observe(COLLATERAL_SECONDS, wait.seconds)
         if self._archive is not None and judgement is not None:
             self._archive.submit(describe_judged_peer(record, judgement, self._decisions.pair()))
         if self._is_watched:
@@ -286,6 +307,10 @@ class Worker:
             self._loop.call_later(_GIVE_BACK_S, self._give_back_all)
 
     def _count(self, question: Question) -> None:
+        if self._archive is not None:
+            counts = self._archive.counts
+            for outcome in ("archived", "dropped", "failed"):
+                self._metrics.count_to(ARCHIVED, getattr(counts, outcome), outcome)
         question.answer(Frame(figures=Figures(metrics=self._metrics.snapshot())))
 
     async def _rotate(self) -> None:

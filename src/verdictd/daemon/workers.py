@@ -11,7 +11,7 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from verdictd.collateral.items import CollateralItem
-from verdictd.core.errors import VerdictdError
+from verdictd.core.errors import ConfigError, VerdictdError
 from verdictd.daemon.collateral_wire import encode_item
 from verdictd.daemon.link import Handler, LinkLostError, settle
 from verdictd.daemon.policies import Pairs
@@ -157,9 +157,13 @@ class Workers:
             self._numbers += 1
             worker = start_worker(self._command, self._numbers, self._make_handler, self._replace)
             self._told = (*self._told, worker)
-            worker.link.send(Frame(pairs=encode_pairs(self._pairs)))
-            if self._is_watched:
-                worker.link.send(_watch(is_on=True))
+            if self._is_stopping.is_set():  # whoever ends them all may not have seen this one
+                worker.end()
+                raise ConfigError("no worker begins any more: verdictd is ending")
+            with contextlib.suppress(LinkLostError):  # its link has it replaced: an error here would be a second time
+                worker.link.send(Frame(pairs=encode_pairs(self._pairs)))
+                if self._is_watched:
+                    worker.link.send(_watch(is_on=True))
         return worker
 
     def _make_ready(self, workers: Sequence[WorkerProcess], state: SupervisorState) -> None:
@@ -217,6 +221,8 @@ class Workers:
             try:
                 successor = self._begin()
             except VerdictdError as error:
+                if self._is_stopping.is_set():
+                    return
                 _LOGGER.error("a worker cannot be replaced", extra={"why": str(error)})  # noqa: TRY400 - no trace
                 self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
                 continue

@@ -393,6 +393,7 @@ def test_what_check_config_prints_is_toml_with_every_setting_that_is_set() -> No
         "simulate",
         "metrics",
         "acceptance.max_collateral_age_days",
+        "otlp_endpoint",
         "collateral.source",
         "collateral.pccs_url",
         "collateral.alibaba_region",

@@ -1,6 +1,5 @@
-"""What is made of settings at start and at a reload: roots, identity, collateral, and what is said of them."""
+"""What a worker makes of settings at start and at a reload: its identity, its appraiser, and what it takes over."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,8 +10,7 @@ from verdictd.appraisal.verifiers import VerifierName
 from verdictd.core.errors import CollateralError, ConfigError, VerdictdError
 from verdictd.daemon.collateral_setup import AppraisalSetup, open_sources
 from verdictd.daemon.identity import IdentityMaker
-from verdictd.daemon.open_reference import explain_open_reference
-from verdictd.daemon.policies import Decisions, Policies
+from verdictd.daemon.policies import Decisions
 from verdictd.daemon.settings import AttesterName, CollateralSettings, Settings, TLSName
 from verdictd.daemon.settings_trust import load_trust_roots
 from verdictd.daemon.worker_state import WorkerState, build_worker_state
@@ -38,26 +36,6 @@ def place(platform: SimulatedPlatform, tmp_path_factory: pytest.TempPathFactory)
     return directory
 
 
-@pytest.fixture(scope="module")
-def policies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Policies]:
-    opened = Policies(tmp_path_factory.mktemp("data"))
-    opened.open()
-    yield opened
-    opened.close()
-
-
-def build_state(settings: Settings, policies: Policies, at: datetime) -> WorkerState:
-    """Make the state of a worker; the files that the settings name are its sources."""
-    del policies
-    return build_worker_state(
-        settings,
-        load_trust_roots(settings.trust_roots),
-        Decisions(),
-        at,
-        sources=open_sources(settings.collateral, {}),
-    )
-
-
 def settings(place: Path) -> Settings:
     return Settings(
         mutual=True,
@@ -66,9 +44,21 @@ def settings(place: Path) -> Settings:
     )
 
 
-def test_our_own_evidence_and_its_endorsements_come_from_what_was_named(place: Path, policies: Policies) -> None:
+def build_state(settings: Settings, *, with_sources: bool = True, previous: WorkerState | None = None) -> WorkerState:
+    """Make the state of a worker; the files that the settings name are its sources."""
+    return build_worker_state(
+        settings,
+        load_trust_roots(settings.trust_roots),
+        Decisions(),
+        NOW,
+        sources=open_sources(settings.collateral, {}) if with_sources else [],
+        previous=previous,
+    )
+
+
+def test_our_own_evidence_and_its_endorsements_come_from_what_was_named(place: Path) -> None:
     own = replace(settings(place), attester=AttesterName.SGX_ECDSA, simulate=place / "platform", endorsements=True)
-    state = build_state(own, policies, NOW)
+    state = build_state(own)
     context = state.serving.context
     assert context is not None
     assert context.identity is not None
@@ -80,41 +70,36 @@ def test_our_own_evidence_and_its_endorsements_come_from_what_was_named(place: P
     assert result.allowed, [check.sentence for check in result.refusals]
 
 
-def test_each_identity_has_a_key_of_its_own(place: Path, policies: Policies) -> None:
-    state = build_state(settings(place), policies, NOW)
+def test_each_identity_has_a_key_of_its_own(place: Path) -> None:
+    state = build_state(settings(place))
     made = {state.identities.make(NOW).attestation_id for _ in range(3)}
     assert len(made) == 3
 
 
-def test_without_tls_there_is_no_identity(place: Path, policies: Policies) -> None:
+def test_without_tls_there_is_no_identity(place: Path) -> None:
     nulls = replace(settings(place), tls=TLSName.NULL, verifier=VerifierName.NULL, mutual=False)
-    assert build_state(nulls, policies, NOW).serving.context is None
+    assert build_state(nulls).serving.context is None
 
 
-@pytest.mark.parametrize(
-    "broken",
-    [
-        {"trust_roots": ("nowhere.pem",)},
-        {"collateral": CollateralSettings(source="nowhere")},
-        {"collateral": CollateralSettings(pccs_url="ftp://127.0.0.1/")},
-        {"attester": AttesterName.SGX_ECDSA, "simulate": Path("nowhere")},
-    ],
-)
-def test_what_cannot_be_used_is_an_error_before_anything_is_replaced(
-    place: Path, policies: Policies, broken: dict[str, object]
+def test_an_attester_that_is_not_there_is_an_error_before_anything_is_replaced(place: Path) -> None:
+    with pytest.raises(VerdictdError, match="nowhere"):
+        build_state(replace(settings(place), attester=AttesterName.SGX_ECDSA, simulate=Path("nowhere")))
+
+
+@pytest.mark.parametrize("is_reload", [True, False])
+def test_what_was_known_before_a_reload_is_known_after_it(
+    place: Path, platform: SimulatedPlatform, is_reload: bool
 ) -> None:
-    with pytest.raises(VerdictdError):
-        build_state(replace(settings(place), **broken), policies, NOW)  # type: ignore[arg-type]
+    first = build_state(settings(place))
+    first.setup.find_endorsements(platform.quote(report_data=bytes(64)), NOW)
+    assert first.setup.service.held(NOW)
+    second = build_state(settings(place), with_sources=False, previous=first if is_reload else None)
+    assert bool(second.setup.service.held(NOW)) is is_reload
 
 
-def test_the_open_reference_refuses_unless_it_was_allowed_or_nobody_is_judged(place: Path, policies: Policies) -> None:
-    assert policies.is_open()
-    strict = settings(place)
-    remedy = explain_open_reference(strict, is_open=policies.is_open())
-    assert remedy is not None
-    assert f"verdict --client-api {strict.client_api} --set-opa-reference sgxData FILE" in remedy
-    assert explain_open_reference(replace(strict, allow_any_enclave=True), is_open=True) is None
-    assert explain_open_reference(replace(strict, verifier=VerifierName.NULL), is_open=True) is None
+def test_the_guard_against_open_references_is_off_only_where_any_enclave_is_allowed(place: Path) -> None:
+    assert build_state(settings(place)).serving.judging.is_guarded
+    assert not build_state(replace(settings(place), allow_any_enclave=True)).serving.judging.is_guarded
 
 
 def test_endorsements_for_a_platform_that_nobody_knows_are_an_error_with_what_to_do(
@@ -122,11 +107,7 @@ def test_endorsements_for_a_platform_that_nobody_knows_are_an_error_with_what_to
 ) -> None:
     stranger = SimulatedPlatform.create(at=NOW - timedelta(hours=1))
     roots = load_trust_roots(settings(place).trust_roots)
-    setup = AppraisalSetup(
-        roots=roots,
-        acceptance=Acceptance(),
-        sources=open_sources(CollateralSettings(source=str(place / "collateral")), {}),
-    )
+    setup = AppraisalSetup(roots=roots, acceptance=Acceptance(), sources=open_sources(settings(place).collateral, {}))
     setup.service.preload(NOW)
     maker = IdentityMaker(attester=SimulatedAttester(platform), find_endorsements=setup.find_endorsements)
     assert parse_certificate(maker.make(NOW).certificate_der).endorsements is not None
