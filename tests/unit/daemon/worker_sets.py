@@ -93,7 +93,7 @@ def state_of(directory: Path) -> SupervisorState:
     settings = Settings(mutual=True, data_dir=directory / "data")
     roots = load_trust_roots(settings.trust_roots)
     service = CollateralService(roots=roots, memory=FactMemory(), sources=[])
-    cache = DiskCache(directory / "data" / "collateral")
+    cache = DiskCache(directory / "collateral")
     return SupervisorState(settings=settings, roots=roots, collateral=service, cache=cache, warnings=())
 
 
