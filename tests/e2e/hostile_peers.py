@@ -196,16 +196,18 @@ class Swarm:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     async def _send_in(self, attack: Attack, count: int, contexts: tuple[SSL.Context, ...]) -> None:
-        lines = []
+        lines, tasks = [], []
         for number in range(count):
             context = contexts[number % len(contexts)] if contexts else None
             line = Line(number, self._address, context=context)
             lines.append(line)
-            self._lines[self._loop.create_task(_keep(attack, line))] = line
+            task = self._loop.create_task(_keep(attack, line))
+            tasks.append(task)
+            self._lines[task] = line
         async with asyncio.timeout(_POSITION_S):
             for line in lines:
                 await line.in_position.wait()
-        for task in list(self._lines):
+        for task in tasks:
             if task.done():
                 task.result()
 
@@ -221,6 +223,7 @@ class Swarm:
 async def _keep(attack: Attack, line: Line) -> None:
     """Whoever loses its connection keeps its place: the server may turn any of them away."""
     try:
-        await attack(line)
-    except OSError:
+        with contextlib.suppress(OSError):
+            await attack(line)
+    finally:
         line.in_position.set()

@@ -92,7 +92,8 @@ class AttestationListener:
         try:
             self._registrar.conclude(handshake, judgement)
         except VerdictdError as error:  # what is not in the audit log did not happen
-            self._turned_away.add(handshake.peer)
+            if isinstance(handshake.outcome, PeerAccepted):
+                self._turned_away.add(handshake.peer)
             _LOGGER.error(  # noqa: TRY400 - ours, no trace
                 "the audit log cannot be written: nobody is served", extra={"peer": handshake.peer, "why": str(error)}
             )
@@ -120,6 +121,7 @@ class AttestationListener:
             if not data:
                 return
             session.feed(data)
+            before = answered
             while (answer := session.next_answer()) is not None:
                 answered += 1
                 if answered > limits.max_requests:
@@ -131,6 +133,8 @@ class AttestationListener:
                 self._count_request("answered")
                 if answered % _ANSWERED_IN_TURN == 0:
                     await asyncio.sleep(0)
+            if answered > before:  # what is incomplete now has begun only just
+                complete_by = time.monotonic() + limits.request_timeout_s
 
     async def _read_rest(self, connection: AttestedConnection, complete_by: float) -> bytes:
         """Read on while a request has begun: byte by byte it could take for ever, and never be idle."""

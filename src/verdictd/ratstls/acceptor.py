@@ -35,6 +35,8 @@ async def listen(host: str, port: int) -> socket.socket:
         raise ConfigError(
             f"cannot listen on {host} port {port}: {error}", remedy="name a free address of this machine with --listen"
         ) from error
+    # What is accepted inherits it: an answer must not wait until a peer has acknowledged what was sent before.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.settimeout(0)
     return listener
 

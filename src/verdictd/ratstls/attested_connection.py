@@ -29,10 +29,28 @@ class AttestedConnection:
 
     Attributes:
         peer: the peer's address, for the operator.
-        verdict: the verdict on the peer, without its appraisal; ``None`` where it was not asked to prove anything.
         attested: whether the peer proved by evidence what it is.
+        verdict: the verdict on the peer, without the checks behind it, which would be held for as long as the
+            connection; ``None`` where it was not asked to prove anything.
         protocol: e.g. ``TLSv1.3`` or ``nulltls``.
     """
+
+    __slots__ = (
+        "_bytes",
+        "_ended",
+        "_endpoint",
+        "_failure",
+        "_limits",
+        "_peer_has_ended",
+        "_received",
+        "_silent_bytes",
+        "_stream",
+        "_waiting",
+        "attested",
+        "peer",
+        "protocol",
+        "verdict",
+    )
 
     def __init__(
         self,
@@ -45,9 +63,9 @@ class AttestedConnection:
         events: tuple[Event, ...],
     ) -> None:
         self.peer = peer
-        # Without the appraisal, which takes more memory than the connection.
-        self.verdict: PeerVerdict | None = None if accepted.verdict is None else replace(accepted.verdict, result=None)
-        self.attested = accepted.verdict is not None and accepted.verdict.result is not None
+        verdict = accepted.verdict
+        self.attested = verdict is not None and verdict.result is not None
+        self.verdict: PeerVerdict | None = None if verdict is None else replace(verdict, result=None)
         self.protocol = accepted.protocol
         self._endpoint = endpoint
         self._stream = stream

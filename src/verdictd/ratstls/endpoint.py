@@ -25,6 +25,9 @@ from verdictd.ratstls.channel import (
 from verdictd.ratstls.tls_context import PeerGate, RATSTLSContext
 
 _READ_BYTES: Final = 64 * 1024
+_FED_AT_ONCE: Final = 2048
+"""OpenSSL's buffers grow to what they are given at once and never shrink: a connection would keep the size of its
+peer's certificate."""
 _FIRST_BYTES_OF_TLS: Final = frozenset({0x15, 0x16})  # alert, handshake
 _NO_CERTIFICATE: Final = "peer did not return a certificate"
 _BAD_SIGNATURE: Final = "bad signature"
@@ -38,6 +41,8 @@ class RATSTLSEndpoint:
 
     A client of TLS 1.3 is open before the server has judged it: a refusal comes as `ChannelFailed` when it first reads.
     """
+
+    __slots__ = ("_connection", "_context", "_gate", "_has_received", "_has_sent", "_state")
 
     def __init__(self, context: RATSTLSContext, judge: Judge) -> None:
         self._context = context
@@ -73,8 +78,17 @@ class RATSTLSEndpoint:
         if not self._has_received and data[0] not in _FIRST_BYTES_OF_TLS:
             return (self._fail(Failure.NOT_TLS, f"the {self._context.role.peer} does not speak TLS"),)
         self._has_received = True
-        self._connection.bio_write(data)
-        return self._read() if self._state is ChannelState.OPEN else self._continue_handshake()
+        events: list[Event] = []
+        for start in range(0, len(data), _FED_AT_ONCE):
+            self._connection.bio_write(data[start : start + _FED_AT_ONCE])
+            events += self._read() if self._state is ChannelState.OPEN else self._continue_handshake()
+            if self._has_ended:
+                break
+        return tuple(events)
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._state not in {ChannelState.HANDSHAKING, ChannelState.OPEN}
 
     def receive_eof(self) -> tuple[Event, ...]:
         """Take the news that the network has no more bytes."""
@@ -137,8 +151,8 @@ class RATSTLSEndpoint:
             if verdict.allowed is not True:
                 self._say_goodbye()  # no fatal alert can be sent any more
                 return (self._refuse(verdict),)
+        self._gate.close()
         self._move_to(ChannelState.OPEN)
-        self._gate.forget()
         accepted = PeerAccepted(verdict=verdict, protocol=self._connection.get_protocol_version_name())
         return (accepted, *self._read())
 

@@ -9,7 +9,7 @@ from typing import Final
 from cryptography import x509
 from OpenSSL import SSL, crypto
 
-from verdictd.core.errors import TransportError, VerdictdError
+from verdictd.core.errors import VerdictdError
 from verdictd.ratstls.certificate import attestation_id, parse_certificate
 from verdictd.ratstls.certificate_builder import Identity
 from verdictd.ratstls.channel import Judge, PeerVerdict, Role
@@ -29,6 +29,8 @@ _FINDINGS: Final = {value: name for name, value in vars(SSL.X509VerificationCode
 class PeerGate:
     """Lets a peer through at most once, by exactly one certificate. One for each connection.
 
+    Closed when it has: it then holds nothing more of the judgement, and would admit nobody.
+
     OpenSSL calls several times about the same certificate; the judge is called once, with the first one seen.
 
     Attributes:
@@ -39,7 +41,7 @@ class PeerGate:
     __slots__ = ("_certificate_der", "_judge", "interruption", "verdict")
 
     def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+        self._judge: Judge | None = judge
         self._certificate_der: bytes | None = None
         self.verdict: PeerVerdict | None = None
         self.interruption: BaseException | None = None
@@ -67,6 +69,9 @@ class PeerGate:
             if parse_certificate(der).spki_der != _used_key(certificate):
                 self.refuse("the certificate's key is not written as TLS uses it")
                 return
+            if self._judge is None:
+                self.refuse("the peer presented a certificate after its handshake")
+                return
             self.verdict = self._judge(der)
         elif der != self._certificate_der:
             self.refuse("the peer presented two different certificates, expected exactly one")
@@ -81,11 +86,9 @@ class PeerGate:
             return self.refuse("the peer presented no certificate")
         return self.verdict
 
-    def forget(self) -> None:
-        """Let go of the peer's certificate and judgement, once the verdict is told. Nobody else passes this gate."""
-        self._judge = _judge_nobody
-        self._certificate_der = None
-        self.verdict = None
+    def close(self) -> None:
+        """Forget the judge, the certificate and the verdict; connections may last for days."""
+        self._judge = self._certificate_der = self.verdict = None
 
     def refuse(self, reason: str) -> PeerVerdict:
         """Refuse for a reason that is not the judge's. A refusal that is there already stands, with its reason."""
@@ -97,10 +100,6 @@ class PeerGate:
                 result=None if self.verdict is None else self.verdict.result,
             )
         return self.verdict
-
-
-def _judge_nobody(certificate: bytes) -> PeerVerdict:
-    raise TransportError(f"a certificate of {len(certificate)} bytes came after the handshake")
 
 
 class RATSTLSContext:
