@@ -37,16 +37,33 @@ def certificate_with_extension(oid: str, value: bytes) -> tuple[bytes, bytes]:
 
 def knock(host: str, port: str, certificate: bytes, key: bytes, version: int = SSL.TLS1_3_VERSION) -> str:
     """Connect with them and ask for something; return what came of it, beginning with ``LET IN`` or ``turned away``."""
-    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_min_proto_version(version)
-    context.set_max_proto_version(version)
-    context.set_verify(SSL.VERIFY_NONE)
+    context = _client(version)
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", DeprecationWarning
         )  # the only class that takes such a key for the pair it is not
         context.use_certificate(crypto.load_certificate(crypto.FILETYPE_ASN1, certificate))
         context.use_privatekey(crypto.load_privatekey(crypto.FILETYPE_ASN1, key))
+    return _ask(context, host, port)
+
+
+def present(host: str, port: str, identity: Identity) -> str:
+    """Do as `knock` does with an identity that is in order. May be called on several threads at once."""
+    context = _client(SSL.TLS1_3_VERSION)
+    context.use_certificate(x509.load_der_x509_certificate(identity.certificate_der))
+    context.use_privatekey(identity.private_key)
+    return _ask(context, host, port)
+
+
+def _client(version: int) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_min_proto_version(version)
+    context.set_max_proto_version(version)
+    context.set_verify(SSL.VERIFY_NONE)
+    return context
+
+
+def _ask(context: SSL.Context, host: str, port: str) -> str:
     with socket.create_connection((host, int(port)), timeout=20) as connected:
         connection = SSL.Connection(context, connected)
         connection.set_connect_state()
