@@ -9,14 +9,14 @@ class ServerLimits:
 
     Attributes:
         max_connections: connections at once, handshaking ones included; more are closed as soon as they are accepted.
-            An idle one costs some 20 KiB, and one in its handshake up to `max_handshake_bytes` more.
+            An idle one costs some 55 KiB, and one in its handshake up to `max_handshake_bytes` more.
         max_connections_per_address: of these, from one address (IPv6: from one /64), so that nobody takes them all.
             Peers behind one gateway share an address.
         handshake_threads: handshake steps at once in each process, each of which may wait for collateral.
         handshake_timeout_s: for a handshake as a whole, judgement included.
         max_handshake_bytes: what a peer may send until its handshake is complete. Certificates with evidence take about
             10 KiB, and with collateral about 40 KiB.
-        idle_timeout_s: for which an accepted peer may send nothing.
+        idle_timeout_s: for which an accepted peer may send no data.
         request_timeout_s: in which a request that has begun has to be complete.
         max_requests: on one connection.
         max_connection_bytes: what a peer may send on one connection.
