@@ -1,9 +1,9 @@
 """When the sources were asked for an item, what came of it, and from when on they may be asked again."""
 
-import random
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ LONGEST_RETRY_AFTER_S: Final = 3600.0
 """For which a source that says so itself is left alone at most."""
 _SHORTEST_SHARE: Final = 0.8
 """Of a period, its least part: that many verifiers which started together do not ask together."""
+_RANDOM: Final = Random()  # noqa: S311 - of its own: a background thread must not disturb whoever seeds the global one
 
 
 class _Failure(NamedTuple):
@@ -43,7 +44,7 @@ class Attempts:
         retry_seconds: float,
         refresh_seconds: float,
         clock: MonotonicClock,
-        random: Callable[[], float] = random.random,
+        random: Callable[[], float] = _RANDOM.random,
         max_keys: int = 4096,
     ) -> None:
         """Start without any.
