@@ -3,10 +3,12 @@
 Members: ``tcb_info``, ``tcb_info_signature`` (hex), ``tcb_info_issuer_chain`` (PEM); the same three of ``qe_identity``;
 ``pck_crl`` and ``root_ca_crl`` (hex); ``pck_crl_issuer_chain`` (PEM), which older files lack; and sometimes
 ``pck_certificate_chain``. The documents are the exact text that was signed.
+
+Several sets are one file of ours: a JSON object whose only member, ``collateral_sets``, is a list of them.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from verdictd.collateral.certificate_pool import CertificatePool
@@ -16,6 +18,7 @@ from verdictd.core.errors import CollateralError, MalformedError
 from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
 
 COLLATERAL_MEMBERS: Final = frozenset({"tcb_info", "qe_identity", "pck_crl", "root_ca_crl"})
+SETS_MEMBER: Final = "collateral_sets"
 
 
 def parse_collateral_set(members: Mapping[str, object], source: str) -> tuple[CollateralItem, ...]:
@@ -47,27 +50,50 @@ def parse_collateral_set(members: Mapping[str, object], source: str) -> tuple[Co
     return tuple(items)
 
 
-def encode_item(item: CollateralItem) -> bytes:
-    """Write one item as a set that holds nothing else; the inverse of `parse_collateral_set`, but for its source.
+def parse_collateral_sets(file: Mapping[str, object], source: str) -> tuple[CollateralItem, ...]:
+    """Read the items of several sets.
+
+    Args:
+        file: the parsed JSON object, of which `SETS_MEMBER` is a member.
+        source: where it came from, for the operator.
+    Raises:
+        MalformedError, LimitExceededError: it is no list of sets, or an item does not follow the form.
+    """
+    sets = file[SETS_MEMBER]
+    if not isinstance(sets, list):
+        raise MalformedError(f"{SETS_MEMBER} is {type(sets).__name__}, expected a list")
+    items: list[CollateralItem] = []
+    for number, members in enumerate(sets, 1):
+        if not isinstance(members, dict) or not COLLATERAL_MEMBERS & members.keys():
+            raise MalformedError(f"number {number} of {SETS_MEMBER} is no set of collateral")
+        items += parse_collateral_set(members, source)
+    return tuple(items)
+
+
+def encode_collateral_sets(items: Iterable[CollateralItem]) -> bytes:
+    """Write items, of any platforms and roots, as one file; the inverse of `parse_collateral_sets`, but for sources.
 
     Raises:
-        MalformedError: it is not text where the form has text, as no item that was verified is.
+        MalformedError: an item is not text where the form has text, as none that was verified is.
     """
+    return json.dumps({SETS_MEMBER: [_encode_item(item) for item in items]}, indent=1).encode("ascii")
+
+
+def _encode_item(item: CollateralItem) -> dict[str, str]:
+    """Write one item as a set that holds nothing else."""
     raw, kind = item.raw, item.kind.value
     try:
         if isinstance(raw, SignedDocument):
-            members = {
+            return {
                 kind: raw.body.decode("utf-8"),
                 f"{kind}_signature": raw.signature.hex(),
                 f"{kind}_issuer_chain": raw.issuer_chain.decode("utf-8"),
             }
-        else:
-            members = {kind: raw.der.hex()}
-            if item.kind is ItemKind.PCK_CRL:
-                members["pck_crl_issuer_chain"] = raw.issuer_chain.decode("utf-8")
+        if item.kind is ItemKind.PCK_CRL:
+            return {kind: raw.der.hex(), "pck_crl_issuer_chain": raw.issuer_chain.decode("utf-8")}
     except UnicodeDecodeError as error:
         raise MalformedError(f"{kind} from {raw.source} is not text") from error
-    return json.dumps(members, indent=1).encode("utf-8")
+    return {kind: raw.der.hex()}
 
 
 def _pck_crl_chain(members: Mapping[str, object], der: bytes, source: str) -> bytes:

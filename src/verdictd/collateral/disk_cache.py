@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemKind
+from verdictd.collateral.source_names import one_line
 from verdictd.core.errors import MalformedError, VerdictdError
 from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES
 from verdictd.durable.files import make_directory, read_file, remove_leftovers, replace_file
@@ -104,7 +105,7 @@ def _encode(item: CollateralItem, *, is_from_peer: bool) -> bytes:
     members = {
         "form": _FORM,
         "kind": item.kind.value,
-        "source": raw.source,
+        "source": one_line(raw.source),
         "is_from_peer": is_from_peer,
         "body": base64.b64encode(body).decode("ascii"),
         "signature": signature.hex(),

@@ -5,7 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from verdictd.collateral.collateral_file import COLLATERAL_MEMBERS, parse_collateral_set
+from verdictd.collateral.collateral_file import (
+    COLLATERAL_MEMBERS,
+    SETS_MEMBER,
+    parse_collateral_set,
+    parse_collateral_sets,
+)
 from verdictd.collateral.encodings import (
     PEM_CERTIFICATE,
     PEM_CRL,
@@ -20,20 +25,20 @@ from verdictd.core.errors import MalformedError
 from verdictd.tees.dcap.collateral import SignedDocument, parse_signed_document
 from verdictd.tees.dcap.x509_names import common_name, parse_certificate, parse_crl
 
-_MARKS = (b'"tcbInfo"', b'"enclaveIdentity"', b'"tcb_info_signature"', b'"qe_identity_signature"')
+_MARKS = (b'"tcbInfo"', b'"enclaveIdentity"', b'"tcb_info_signature"', b'"qe_identity_signature"', b'"collateral_sets"')
 """Members by which JSON that does not parse is still known to be meant as collateral."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollateralSet:
-    """A file in the form of `dcap-qvl`."""
+    """A file in the form of `dcap-qvl`, or of several such sets."""
 
     items: tuple[CollateralItem, ...]
 
     @property
     def taken_for(self) -> str:
         """What the file was taken for."""
-        return f"a set of collateral ({', '.join(item.kind.value for item in self.items)})"
+        return f"a set of collateral ({', '.join(dict.fromkeys(item.kind.value for item in self.items))})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +127,9 @@ def _recognise_json(text: bytes, source: str) -> Content:
         if any(mark in text for mark in _MARKS):
             raise MalformedError(f"it holds collateral, but is not JSON: {error}") from error
         return NotCollateral(reason="not JSON")
-    if COLLATERAL_MEMBERS & members.keys():
-        return CollateralSet(items=parse_collateral_set(members, source))
+    if SETS_MEMBER in members or COLLATERAL_MEMBERS & members.keys():
+        parse = parse_collateral_sets if SETS_MEMBER in members else parse_collateral_set
+        return CollateralSet(items=parse(members, source))
     if "tcbInfo" in members:
         document = parse_signed_document(text, "tcbInfo", issuer_chain=b"", source=source)
         return LooseDocument(kind=ItemKind.TCB_INFO, document=document)

@@ -1,6 +1,6 @@
 """The gRPC service by which an operator sees and moves collateral: `verdictd.v1.CollateralService`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -8,6 +8,7 @@ import grpc
 
 from verdictd.collateral.items import CollateralItem, ItemKind, VerifiedItem
 from verdictd.collateral.service import CollateralService
+from verdictd.collateral.source_names import one_line
 from verdictd.core.errors import VerdictdError
 from verdictd.daemon.attestation_messages import encode_instant
 from verdictd.daemon.proto import collateral_pb2 as messages
@@ -34,13 +35,24 @@ class CollateralAPI(CollateralServiceServicer):
     def ListCollateral(  # noqa: N802 - the name on the wire
         self, request: messages.ListCollateralRequest, context: grpc.ServicerContext
     ) -> messages.ListCollateralResponse:
-        """Return every item that is held."""
-        del context
+        """Return what every item is that is held."""
+        del request, context
         service = self._service()
         own, peers = service.known()
-        items = [_describe(service, item, is_from_peer=False, is_whole=request.with_content) for item in own]
-        items += [_describe(service, item, is_from_peer=True, is_whole=request.with_content) for item in peers]
+        items = [_describe(service, item, is_from_peer=False) for item in own]
+        items += [_describe(service, item, is_from_peer=True) for item in peers]
         return messages.ListCollateralResponse(items=items)
+
+    def ExportCollateral(  # noqa: N802 - the name on the wire
+        self, request: messages.ExportCollateralRequest, context: grpc.ServicerContext
+    ) -> Iterator[messages.RawCollateral]:
+        """Give the items themselves, each in a message of its own, so that no message outgrows what is accepted.
+
+        What only peers brought is left out: whoever imports it would take it for the sources' own.
+        """
+        del request, context
+        own, _ = self._service().known()
+        return (encode_raw(item.item) for item in own)
 
     def RefreshCollateral(  # noqa: N802 - the name on the wire
         self, request: messages.RefreshCollateralRequest, context: grpc.ServicerContext
@@ -69,7 +81,11 @@ def encode_raw(item: CollateralItem) -> messages.RawCollateral:
     raw = item.raw
     body, signature = (raw.body, raw.signature) if isinstance(raw, SignedDocument) else (raw.der, b"")
     return messages.RawCollateral(
-        kind=item.kind.value, body=body, signature=signature, issuer_chain=raw.issuer_chain, source=raw.source
+        kind=item.kind.value,
+        body=body,
+        signature=signature,
+        issuer_chain=raw.issuer_chain,
+        source=one_line(raw.source),
     )
 
 
@@ -79,39 +95,38 @@ def decode_raw(message: messages.RawCollateral) -> CollateralItem:
     Raises:
         ValueError: it is of no known kind.
     """
-    kind = ItemKind(message.kind)
+    kind, source = ItemKind(message.kind), one_line(message.source)
     if kind in {ItemKind.TCB_INFO, ItemKind.QE_IDENTITY}:
         document = SignedDocument(
-            body=message.body, signature=message.signature, issuer_chain=message.issuer_chain, source=message.source
+            body=message.body, signature=message.signature, issuer_chain=message.issuer_chain, source=source
         )
         return CollateralItem(kind=kind, raw=document)
-    crl = RevocationList(der=message.body, issuer_chain=message.issuer_chain, source=message.source)
+    crl = RevocationList(der=message.body, issuer_chain=message.issuer_chain, source=source)
     return CollateralItem(kind=kind, raw=crl)
 
 
 def _take_in(service: CollateralService, raw: messages.RawCollateral, at: datetime) -> messages.CollateralOutcome:
+    source = one_line(raw.source)
     try:
         outcome = service.offer(decode_raw(raw), at)
     except (ValueError, VerdictdError) as error:
-        return messages.CollateralOutcome(name=raw.kind[:40], source=raw.source, status="refused", reason=str(error))
+        kind = one_line(raw.kind[:40])
+        return messages.CollateralOutcome(name=kind, source=source, status="refused", reason=str(error))
     name = raw.kind if outcome.offered is None else str(outcome.offered.key.name)
-    return messages.CollateralOutcome(name=name, source=raw.source, status=outcome.status.value, reason=outcome.reason)
+    return messages.CollateralOutcome(name=name, source=source, status=outcome.status.value, reason=outcome.reason)
 
 
-def _describe(
-    service: CollateralService, item: VerifiedItem, *, is_from_peer: bool, is_whole: bool
-) -> messages.CollateralDescription:
+def _describe(service: CollateralService, item: VerifiedItem, *, is_from_peer: bool) -> messages.CollateralDescription:
     due_s, failure = service.describe_attempts(item.key)
     return messages.CollateralDescription(
         kind=item.item.kind.value,
         name=str(item.key.name),
-        source=item.item.source,
+        source=one_line(item.item.source),
         root=item.root.label,
         issue_date=encode_instant(item.issue_date),
         expires_at=encode_instant(item.expires_at),
         number=min(item.sequence[0], 2**64 - 1),
         is_from_peer=is_from_peer,
         next_refresh_s=due_s,
-        last_failure=failure,
-        content=encode_raw(item.item) if is_whole else None,
+        last_failure=one_line(failure),
     )

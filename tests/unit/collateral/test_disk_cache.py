@@ -451,10 +451,11 @@ def test_items_that_cannot_hold_together_do_not_come_back(tmp_path: Path, endors
     assert {outcome.status for outcome in restarted.preload(NOW)} == {OfferStatus.REFUSED}
 
 
-def test_a_source_that_is_no_text_is_not_read_back(tmp_path: Path, endorser: Endorser) -> None:
-    """A file's name may be no text. Such an item is had from its file again."""
+def test_a_source_that_is_no_text_is_kept_under_a_name_that_is(tmp_path: Path, endorser: Endorser) -> None:
+    """A file's name may be no text, or several lines. What was imported from it may be had from nowhere else."""
     raw = endorser.tcb_info().raw
     assert isinstance(raw, SignedDocument)
-    item = CollateralItem(kind=TCB_INFO, raw=replace(raw, source="\udcff.json"))
+    item = CollateralItem(kind=TCB_INFO, raw=replace(raw, source="\udcff\n.json"))
     kept(tmp_path, endorser, item)
-    assert list(DiskCache(tmp_path).load()) == []
+    (found,) = DiskCache(tmp_path).load()
+    assert found.item.raw == replace(raw, source="\\udcff\\n.json")

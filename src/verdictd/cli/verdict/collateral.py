@@ -2,19 +2,27 @@
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from verdictd.cli.verdict.rpc import TIMEOUT_S, client_api
-from verdictd.collateral.collateral_file import encode_item
+from verdictd.collateral.collateral_file import encode_collateral_sets
 from verdictd.collateral.files import load_collateral
-from verdictd.core.errors import ConfigError
+from verdictd.collateral.items import CollateralItem
+from verdictd.core.errors import LimitExceededError
+from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_COLLATERAL_FILE_BYTES, MAX_CRL_BYTES
 from verdictd.core.result import JSONValue
 from verdictd.daemon.collateral_api import decode_raw, encode_raw
 from verdictd.daemon.proto import collateral_pb2 as messages
 from verdictd.daemon.proto.collateral_pb2_grpc import CollateralServiceStub
+from verdictd.durable.files import replace_file
+
+_MAX_ITEM_BYTES: Final = MAX_CRL_BYTES + MAX_CHAIN_BYTES
+"""Of the largest item that could be accepted."""
+_MAX_CALL_BYTES: Final = _MAX_ITEM_BYTES
+"""Of the items in one call, beyond the first."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -28,13 +36,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     importing = actions.add_parser("import", help="take in collateral from files; each item is verified")
     importing.add_argument("files", nargs="+", metavar="FILE", help="files or directories, in any form that is read")
     importing.set_defaults(run=_import)
-    exporting = actions.add_parser("export", help="write all that is held into one directory, which can be imported")
-    exporting.add_argument("-o", "--output", required=True, metavar="DIR", help="a directory that is not there yet")
+    exporting = actions.add_parser("export", help="write what the sources gave into one file, which can be imported")
+    exporting.add_argument("-o", "--output", required=True, metavar="FILE", help="the file to write, or to replace")
     exporting.set_defaults(run=_export)
 
 
 def _list(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
-    items = _fetch(arguments, with_content=False)
+    with client_api(arguments.client_api) as channel:
+        request = messages.ListCollateralRequest()
+        items = list(CollateralServiceStub(channel).ListCollateral(request, timeout=TIMEOUT_S).items)
     if arguments.json:
         out.write(json.dumps([_build(item) for item in items], indent=4) + "\n")
         return 0
@@ -55,30 +65,51 @@ def _import(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
     """Take in what the files hold; 1 where something was refused."""
     del now
     items = [item for name in arguments.files for item in load_collateral(Path(name)).items]
+    outcomes: list[messages.CollateralOutcome] = []
     with client_api(arguments.client_api) as channel:
-        request = messages.ImportCollateralRequest(items=[encode_raw(item) for item in items])
-        outcomes = CollateralServiceStub(channel).ImportCollateral(request, timeout=TIMEOUT_S).outcomes
+        for part in list(_split(items)):  # all looked at before any is sent
+            request = messages.ImportCollateralRequest(items=[encode_raw(item) for item in part])
+            outcomes += CollateralServiceStub(channel).ImportCollateral(request, timeout=TIMEOUT_S).outcomes
     return _tell(outcomes, out, bad="refused")
+
+
+def _split(items: Iterable[CollateralItem]) -> Iterator[list[CollateralItem]]:
+    """Split items into what one call may carry."""
+    part: list[CollateralItem] = []
+    size = 0
+    for item in items:
+        if item.size > _MAX_ITEM_BYTES:
+            raise LimitExceededError(
+                f"the {item.kind.value} of {item.source} is {item.size} bytes long, the limit is {_MAX_ITEM_BYTES}",
+                remedy="take it away: no vendor issues any as long",
+            )
+        if part and size + item.size > _MAX_CALL_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += item.size
+    if part:
+        yield part
 
 
 def _export(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
     del now
-    items = [decode_raw(item.content) for item in _fetch(arguments, with_content=True)]
-    directory = Path(arguments.output)
-    try:
-        directory.mkdir()
-        for number, item in enumerate(items, 1):
-            (directory / f"{number:04}-{item.kind.value}.json").write_bytes(encode_item(item))
-    except OSError as error:
-        raise ConfigError(f"{directory} cannot be written: {error.strerror}", remedy="name a new directory") from error
-    out.write(f"{len(items)} items in {directory}; verdict collateral import, and --collateral, read it\n")
-    return 0
-
-
-def _fetch(arguments: argparse.Namespace, *, with_content: bool) -> list[messages.CollateralDescription]:
     with client_api(arguments.client_api) as channel:
-        request = messages.ListCollateralRequest(with_content=with_content)
-        return list(CollateralServiceStub(channel).ListCollateral(request, timeout=TIMEOUT_S).items)
+        request = messages.ExportCollateralRequest()
+        items = [decode_raw(raw) for raw in CollateralServiceStub(channel).ExportCollateral(request, timeout=TIMEOUT_S)]
+    content = encode_collateral_sets(items)
+    if len(content) > MAX_COLLATERAL_FILE_BYTES:
+        raise LimitExceededError(
+            f"the {len(items)} items that are held are {len(content)} bytes in one file, of which"
+            f" {MAX_COLLATERAL_FILE_BYTES} are read",
+            remedy="copy the directory collateral of --data-dir instead, while verdictd is stopped",
+        )
+    if not items:
+        out.write("nothing is held that sources gave\n")
+        return 1
+    replace_file(Path(arguments.output), content)
+    out.write(f"{len(items)} items in {arguments.output}; verdict collateral import, and --collateral, read it\n")
+    return 0
 
 
 def _tell(outcomes: Iterable[messages.CollateralOutcome], out: TextIO, *, bad: str) -> int:

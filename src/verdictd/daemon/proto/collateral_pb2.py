@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10\x63ollateral.proto\x12\x0bverdictd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"-\n\x15ListCollateralRequest\x12\x14\n\x0cwith_content\x18\x01 \x01(\x08\"K\n\x16ListCollateralResponse\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".verdictd.v1.CollateralDescription\"\xca\x02\n\x15\x43ollateralDescription\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0c\n\x04root\x18\x04 \x01(\t\x12.\n\nissue_date\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06number\x18\x07 \x01(\x04\x12\x14\n\x0cis_from_peer\x18\x08 \x01(\x08\x12\x1b\n\x0enext_refresh_s\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0clast_failure\x18\n \x01(\t\x12+\n\x07\x63ontent\x18\x0b \x01(\x0b\x32\x1a.verdictd.v1.RawCollateralB\x11\n\x0f_next_refresh_s\"d\n\rRawCollateral\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x14\n\x0cissuer_chain\x18\x04 \x01(\x0c\x12\x0e\n\x06source\x18\x05 \x01(\t\"\x1a\n\x18RefreshCollateralRequest\"M\n\x19RefreshCollateralResponse\x12\x30\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1e.verdictd.v1.CollateralOutcome\"D\n\x17ImportCollateralRequest\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.verdictd.v1.RawCollateral\"L\n\x18ImportCollateralResponse\x12\x30\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1e.verdictd.v1.CollateralOutcome\"Q\n\x11\x43ollateralOutcome\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t2\xb3\x02\n\x11\x43ollateralService\x12Y\n\x0eListCollateral\x12\".verdictd.v1.ListCollateralRequest\x1a#.verdictd.v1.ListCollateralResponse\x12\x62\n\x11RefreshCollateral\x12%.verdictd.v1.RefreshCollateralRequest\x1a&.verdictd.v1.RefreshCollateralResponse\x12_\n\x10ImportCollateral\x12$.verdictd.v1.ImportCollateralRequest\x1a%.verdictd.v1.ImportCollateralResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10\x63ollateral.proto\x12\x0bverdictd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x17\n\x15ListCollateralRequest\"K\n\x16ListCollateralResponse\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".verdictd.v1.CollateralDescription\"\x9d\x02\n\x15\x43ollateralDescription\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0c\n\x04root\x18\x04 \x01(\t\x12.\n\nissue_date\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06number\x18\x07 \x01(\x04\x12\x14\n\x0cis_from_peer\x18\x08 \x01(\x08\x12\x1b\n\x0enext_refresh_s\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0clast_failure\x18\n \x01(\tB\x11\n\x0f_next_refresh_s\"d\n\rRawCollateral\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x14\n\x0cissuer_chain\x18\x04 \x01(\x0c\x12\x0e\n\x06source\x18\x05 \x01(\t\"\x1a\n\x18RefreshCollateralRequest\"M\n\x19RefreshCollateralResponse\x12\x30\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1e.verdictd.v1.CollateralOutcome\"D\n\x17ImportCollateralRequest\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.verdictd.v1.RawCollateral\"L\n\x18ImportCollateralResponse\x12\x30\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1e.verdictd.v1.CollateralOutcome\"\x19\n\x17\x45xportCollateralRequest\"Q\n\x11\x43ollateralOutcome\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t2\x8b\x03\n\x11\x43ollateralService\x12Y\n\x0eListCollateral\x12\".verdictd.v1.ListCollateralRequest\x1a#.verdictd.v1.ListCollateralResponse\x12\x62\n\x11RefreshCollateral\x12%.verdictd.v1.RefreshCollateralRequest\x1a&.verdictd.v1.RefreshCollateralResponse\x12_\n\x10ImportCollateral\x12$.verdictd.v1.ImportCollateralRequest\x1a%.verdictd.v1.ImportCollateralResponse\x12V\n\x10\x45xportCollateral\x12$.verdictd.v1.ExportCollateralRequest\x1a\x1a.verdictd.v1.RawCollateral0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,23 +33,25 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'collateral_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LISTCOLLATERALREQUEST']._serialized_start=66
-  _globals['_LISTCOLLATERALREQUEST']._serialized_end=111
-  _globals['_LISTCOLLATERALRESPONSE']._serialized_start=113
-  _globals['_LISTCOLLATERALRESPONSE']._serialized_end=188
-  _globals['_COLLATERALDESCRIPTION']._serialized_start=191
-  _globals['_COLLATERALDESCRIPTION']._serialized_end=521
-  _globals['_RAWCOLLATERAL']._serialized_start=523
-  _globals['_RAWCOLLATERAL']._serialized_end=623
-  _globals['_REFRESHCOLLATERALREQUEST']._serialized_start=625
-  _globals['_REFRESHCOLLATERALREQUEST']._serialized_end=651
-  _globals['_REFRESHCOLLATERALRESPONSE']._serialized_start=653
-  _globals['_REFRESHCOLLATERALRESPONSE']._serialized_end=730
-  _globals['_IMPORTCOLLATERALREQUEST']._serialized_start=732
-  _globals['_IMPORTCOLLATERALREQUEST']._serialized_end=800
-  _globals['_IMPORTCOLLATERALRESPONSE']._serialized_start=802
-  _globals['_IMPORTCOLLATERALRESPONSE']._serialized_end=878
-  _globals['_COLLATERALOUTCOME']._serialized_start=880
-  _globals['_COLLATERALOUTCOME']._serialized_end=961
-  _globals['_COLLATERALSERVICE']._serialized_start=964
-  _globals['_COLLATERALSERVICE']._serialized_end=1271
+  _globals['_LISTCOLLATERALREQUEST']._serialized_end=89
+  _globals['_LISTCOLLATERALRESPONSE']._serialized_start=91
+  _globals['_LISTCOLLATERALRESPONSE']._serialized_end=166
+  _globals['_COLLATERALDESCRIPTION']._serialized_start=169
+  _globals['_COLLATERALDESCRIPTION']._serialized_end=454
+  _globals['_RAWCOLLATERAL']._serialized_start=456
+  _globals['_RAWCOLLATERAL']._serialized_end=556
+  _globals['_REFRESHCOLLATERALREQUEST']._serialized_start=558
+  _globals['_REFRESHCOLLATERALREQUEST']._serialized_end=584
+  _globals['_REFRESHCOLLATERALRESPONSE']._serialized_start=586
+  _globals['_REFRESHCOLLATERALRESPONSE']._serialized_end=663
+  _globals['_IMPORTCOLLATERALREQUEST']._serialized_start=665
+  _globals['_IMPORTCOLLATERALREQUEST']._serialized_end=733
+  _globals['_IMPORTCOLLATERALRESPONSE']._serialized_start=735
+  _globals['_IMPORTCOLLATERALRESPONSE']._serialized_end=811
+  _globals['_EXPORTCOLLATERALREQUEST']._serialized_start=813
+  _globals['_EXPORTCOLLATERALREQUEST']._serialized_end=838
+  _globals['_COLLATERALOUTCOME']._serialized_start=840
+  _globals['_COLLATERALOUTCOME']._serialized_end=921
+  _globals['_COLLATERALSERVICE']._serialized_start=924
+  _globals['_COLLATERALSERVICE']._serialized_end=1319
 # @@protoc_insertion_point(module_scope)

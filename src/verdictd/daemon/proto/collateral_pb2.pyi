@@ -10,10 +10,8 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ListCollateralRequest(_message.Message):
-    __slots__ = ("with_content",)
-    WITH_CONTENT_FIELD_NUMBER: _ClassVar[int]
-    with_content: bool
-    def __init__(self, with_content: _Optional[bool] = ...) -> None: ...
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class ListCollateralResponse(_message.Message):
     __slots__ = ("items",)
@@ -22,7 +20,7 @@ class ListCollateralResponse(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[CollateralDescription, _Mapping[str, object]]]] = ...) -> None: ...
 
 class CollateralDescription(_message.Message):
-    __slots__ = ("kind", "name", "source", "root", "issue_date", "expires_at", "number", "is_from_peer", "next_refresh_s", "last_failure", "content")
+    __slots__ = ("kind", "name", "source", "root", "issue_date", "expires_at", "number", "is_from_peer", "next_refresh_s", "last_failure")
     KIND_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -33,7 +31,6 @@ class CollateralDescription(_message.Message):
     IS_FROM_PEER_FIELD_NUMBER: _ClassVar[int]
     NEXT_REFRESH_S_FIELD_NUMBER: _ClassVar[int]
     LAST_FAILURE_FIELD_NUMBER: _ClassVar[int]
-    CONTENT_FIELD_NUMBER: _ClassVar[int]
     kind: str
     name: str
     source: str
@@ -44,8 +41,7 @@ class CollateralDescription(_message.Message):
     is_from_peer: bool
     next_refresh_s: float
     last_failure: str
-    content: RawCollateral
-    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., source: _Optional[str] = ..., root: _Optional[str] = ..., issue_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., number: _Optional[int] = ..., is_from_peer: _Optional[bool] = ..., next_refresh_s: _Optional[float] = ..., last_failure: _Optional[str] = ..., content: _Optional[_Union[RawCollateral, _Mapping[str, object]]] = ...) -> None: ...
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., source: _Optional[str] = ..., root: _Optional[str] = ..., issue_date: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., number: _Optional[int] = ..., is_from_peer: _Optional[bool] = ..., next_refresh_s: _Optional[float] = ..., last_failure: _Optional[str] = ...) -> None: ...
 
 class RawCollateral(_message.Message):
     __slots__ = ("kind", "body", "signature", "issuer_chain", "source")
@@ -82,6 +78,10 @@ class ImportCollateralResponse(_message.Message):
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     outcomes: _containers.RepeatedCompositeFieldContainer[CollateralOutcome]
     def __init__(self, outcomes: _Optional[_Iterable[_Union[CollateralOutcome, _Mapping[str, object]]]] = ...) -> None: ...
+
+class ExportCollateralRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class CollateralOutcome(_message.Message):
     __slots__ = ("name", "source", "status", "reason")

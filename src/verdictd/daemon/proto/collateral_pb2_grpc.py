@@ -49,6 +49,11 @@ class CollateralServiceStub:
                 request_serializer=collateral__pb2.ImportCollateralRequest.SerializeToString,
                 response_deserializer=collateral__pb2.ImportCollateralResponse.FromString,
                 _registered_method=True)
+        self.ExportCollateral = channel.unary_stream(
+                '/verdictd.v1.CollateralService/ExportCollateral',
+                request_serializer=collateral__pb2.ExportCollateralRequest.SerializeToString,
+                response_deserializer=collateral__pb2.RawCollateral.FromString,
+                _registered_method=True)
 
 
 class CollateralServiceServicer:
@@ -75,6 +80,13 @@ class CollateralServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportCollateral(self, request, context):
+        """The items themselves, one by one, but for those that only peers brought.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CollateralServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +104,11 @@ def add_CollateralServiceServicer_to_server(servicer, server):
                     servicer.ImportCollateral,
                     request_deserializer=collateral__pb2.ImportCollateralRequest.FromString,
                     response_serializer=collateral__pb2.ImportCollateralResponse.SerializeToString,
+            ),
+            'ExportCollateral': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportCollateral,
+                    request_deserializer=collateral__pb2.ExportCollateralRequest.FromString,
+                    response_serializer=collateral__pb2.RawCollateral.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +192,33 @@ class CollateralService:
             '/verdictd.v1.CollateralService/ImportCollateral',
             collateral__pb2.ImportCollateralRequest.SerializeToString,
             collateral__pb2.ImportCollateralResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportCollateral(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/verdictd.v1.CollateralService/ExportCollateral',
+            collateral__pb2.ExportCollateralRequest.SerializeToString,
+            collateral__pb2.RawCollateral.FromString,
             options,
             channel_credentials,
             insecure,
