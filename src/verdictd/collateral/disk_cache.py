@@ -51,12 +51,13 @@ class KeptItem:
 class DiskCache:
     """The items in one directory. Its methods may be called from any thread."""
 
-    def __init__(self, directory: Path, *, max_files: int = 4096) -> None:
+    def __init__(self, directory: Path, *, max_files: int = 4096, max_bytes: int = 256 * 1024 * 1024) -> None:
         """Open a directory, which is made where it is missing.
 
         Args:
             directory: ``<data-dir>/collateral``.
             max_files: how many files are read, and beyond how many none is added.
+            max_bytes: the same for what is in the directory altogether.
         Raises:
             ConfigError: it cannot be made, read or cleaned up.
         """
@@ -64,6 +65,7 @@ class DiskCache:
         remove_leftovers(directory)
         self._directory = directory
         self._max_files = max_files
+        self._max_bytes = max_bytes
 
     def load(self) -> Iterator[KeptItem]:
         """Read what is there. A file that cannot be used is passed over, with a warning that says what to do."""
@@ -74,7 +76,14 @@ class DiskCache:
             return
         if len(files) > self._max_files:
             _LOGGER.warning("%s holds %d files, only %d are read", self._directory, len(files), self._max_files)
-        for path in files[: self._max_files]:
+        left = self._max_bytes
+        for number, path in enumerate(files[: self._max_files]):
+            left -= _size(path)
+            if left < 0:
+                _LOGGER.warning(
+                    "%s holds more than %d bytes, only %d files are read", self._directory, self._max_bytes, number
+                )
+                return
             try:
                 yield _read(path)
             except VerdictdError as error:
@@ -87,16 +96,31 @@ class DiskCache:
         """
         name = hashlib.sha256(repr((key, is_from_peer)).encode("utf-8")).hexdigest() + _SUFFIX
         try:
-            path = self._directory / name
-            if not path.exists() and sum(1 for _ in self._directory.iterdir()) >= self._max_files:
-                _LOGGER.warning(
-                    "%s is not kept on disk: %s holds %d files already; remove what is not needed there",
-                    *(key.name, self._directory, self._max_files),
-                )
+            path, content = self._directory / name, _encode(item, is_from_peer=is_from_peer)
+            full = self._explain_full(path, len(content))
+            if full:
+                _LOGGER.warning("%s is not kept on disk: %s; remove what is not needed there", key.name, full)
                 return
-            replace_file(path, _encode(item, is_from_peer=is_from_peer))
+            replace_file(path, content)
         except (VerdictdError, OSError) as error:
             _LOGGER.warning("%s cannot be kept on disk: %s", key.name, error)
+
+    def _explain_full(self, path: Path, size: int) -> str:
+        """Say why a file of so many bytes may not be added or replaced; empty where it may."""
+        others = [_size(each) for each in self._directory.iterdir() if each != path]
+        if len(others) >= self._max_files:
+            return f"{self._directory} holds {len(others)} files already"
+        if sum(others) + size > self._max_bytes:
+            return f"{self._directory} holds {sum(others)} bytes already, of {self._max_bytes}"
+        return ""
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file, or of a link itself; 0 where it has gone meanwhile."""
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _encode(item: CollateralItem, *, is_from_peer: bool) -> bytes:

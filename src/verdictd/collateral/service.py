@@ -35,10 +35,10 @@ from verdictd.collateral.items import (
     name_platform_items,
     split_collateral,
 )
-from verdictd.collateral.reasons import describe_chosen, explain_unusable
+from verdictd.collateral.reasons import explain_missing, explain_unusable
 from verdictd.collateral.single_flight import SingleFlight
 from verdictd.collateral.sources import CollateralSource
-from verdictd.collateral.store import CollateralStore, OfferOutcome, OfferStatus, describe_sequence
+from verdictd.collateral.store import CollateralStore, OfferOutcome, OfferStatus
 from verdictd.core.errors import CollateralUnavailableError, VerdictdError
 from verdictd.tees.dcap.collateral import Collateral
 from verdictd.tees.dcap.memory import FactMemory
@@ -47,6 +47,10 @@ from verdictd.tees.dcap.trust_roots import TrustRoots
 
 _FETCH_SHARE: Final = 0.9
 """Of the time for a call, the part in which sources must answer, so that their reasons reach whoever waits."""
+
+_MAX_FLIGHTS: Final = 64
+_URGENT_FLIGHTS: Final = 48
+"""Of those, kept free of refreshes, so that they never take the place of what a peer waits for."""
 
 _NO_SOURCE: Final = "no source is configured (--collateral, --pccs-url or sgx_default_qcnl.conf)"
 _TOO_MANY: Final = "too much else is being fetched"
@@ -119,7 +123,7 @@ class CollateralService:
         self._store = CollateralStore(roots, memory)
         self._peers = CollateralStore(roots, memory, max_items=512, max_bytes=16 * 1024 * 1024)
         self._attempts = Attempts(retry_seconds=retry_seconds, refresh_seconds=refresh_seconds, clock=clock)
-        self._flights: SingleFlight[ItemKey] = SingleFlight()
+        self._flights: SingleFlight[ItemKey] = SingleFlight(max_flights=_MAX_FLIGHTS)
         self._call_seconds = call_seconds
         self._max_age = max_age
         self._waiting = BoundedSemaphore(max_waiting)
@@ -228,21 +232,31 @@ class CollateralService:
         return fresh
 
     def refresh_due(self, at: datetime) -> None:
-        """Have the sources asked, in the background, for what is held and due: see `Attempts`."""
+        """Have the sources asked, in the background, for what is held and due (see `Attempts`), so much at once."""
         for item in self._store.items():
             is_due = self._attempts.is_due(item.key) or not self._attempts.was_asked(item.key)
             if is_due and self._askable(item.key):
-                self._flights.start(item.key, partial(self._ask, item.key, at))
+                self._start_refresh(item.key, at)
+
+    def _start_refresh(self, key: ItemKey, at: datetime, patience_s: float = 0.0) -> Future[None] | None:
+        return self._flights.start(key, partial(self._ask, key, at), spare=_URGENT_FLIGHTS, patience_s=patience_s)
 
     def refresh(self, at: datetime) -> tuple[tuple[ItemKey, str], ...]:
         """Ask the sources for everything that is held, now, and say what became of each: empty where it went well."""
-        keys = [item.key for item in self._store.items()]
-        flights: dict[ItemKey, Future[None] | None] = {}
-        for key in keys:
-            self._attempts.forgive(key)
-            flights[key] = self._flights.start(key, partial(self._ask, key, at))
-        wait([flight for flight in flights.values() if flight is not None], timeout=self._call_seconds)
+        for item in self._store.items():
+            self._attempts.forgive(item.key)
+        flights = self._ask_for_held(at)
         return tuple((key, self._why_not_refreshed(key, flight)) for key, flight in flights.items())
+
+    def _ask_for_held(self, at: datetime) -> dict[ItemKey, Future[None] | None]:
+        """Ask the sources for everything that is held, as far as there is time; ``None`` where nobody was asked."""
+        deadline = Deadline.after(self._call_seconds, self._clock)
+        flights: dict[ItemKey, Future[None] | None] = {}
+        for item in self._store.items():
+            is_askable = bool(self._askable(item.key))
+            flights[item.key] = self._start_refresh(item.key, at, deadline.remaining) if is_askable else None
+        wait([flight for flight in flights.values() if flight is not None], timeout=deadline.remaining)
+        return flights
 
     def _why_not_refreshed(self, key: ItemKey, flight: Future[None] | None) -> str:
         """Say why an item was not had from the sources; empty where it was."""
@@ -273,11 +287,7 @@ class CollateralService:
         for store, items in ((self._store, own), (self._peers, peers)):
             for item in items:
                 store.offer(item.item, at)  # verified under our roots; what they no longer vouch for is left behind
-        keys = [item.key for item in self._store.items()]
-        for key in keys:
-            self._attempts.begin(key)
-        flights = [self._flights.start(key, partial(self._ask, key, at)) for key in keys if self._askable(key)]
-        wait([flight for flight in flights if flight is not None], timeout=self._call_seconds)
+        self._ask_for_held(at)
 
     def known(self) -> tuple[tuple[VerifiedItem, ...], tuple[VerifiedItem, ...]]:
         """Return the newest known items: those of the sources, and those that only peers brought."""
@@ -304,7 +314,8 @@ class CollateralService:
             is_needed = not self._is_fresh(self._store.get(key), at)
             if not (is_needed or self._attempts.is_due(key)) or not self._askable(key):
                 continue
-            flight = self._flights.start(key, partial(self._fetch, key, at))
+            work, spare = partial(self._fetch, key, at), 0 if is_needed else _URGENT_FLIGHTS
+            flight = self._flights.start(key, work, spare=spare)
             if not is_needed:
                 continue
             if flight is None:
@@ -381,15 +392,9 @@ class CollateralService:
         self, key: ItemKey, chosen: VerifiedItem | None, outcome: OfferOutcome | None, *, at: datetime, late: str
     ) -> str:
         """Say why there is no item, or none in time."""
-        reasons = [f"{key.name}: {describe_chosen(chosen, at)}"]
-        reasons += [f"{self._sources[index].name}: {why}" for index, why in self._attempts.reasons(key).items()]
+        why = [f"{self._sources[index].name}: {reason}" for index, reason in self._attempts.reasons(key).items()]
         if not self._sources:
-            reasons.append(_NO_SOURCE)
+            why.append(_NO_SOURCE)
         if late:
-            reasons.append(late)
-        if outcome is not None and outcome.status is OfferStatus.REFUSED:
-            reasons.append(f"the peer's own is refused: {outcome.reason}")
-        offered = None if outcome is None else outcome.offered
-        if offered is not None and chosen is not None and offered.sequence < chosen.sequence:
-            reasons.append(f"the peer's own is older than that ({describe_sequence(offered)})")
-        return "; ".join(reasons)
+            why.append(late)
+        return explain_missing(key, chosen, outcome, at=at, why=why)

@@ -344,6 +344,35 @@ def test_no_more_files_are_read_than_there_may_be(
     assert caplog.messages == [f"{tmp_path} holds 4 files, only 3 are read"]
 
 
+def test_a_cache_takes_no_more_bytes_than_it_may_and_still_replaces_its_own(
+    tmp_path: Path, endorser: Endorser, caplog: pytest.LogCaptureFixture
+) -> None:
+    size = kept(tmp_path, endorser, endorser.tcb_info()).stat().st_size
+    crl = endorser.pck_crl()
+    cache = DiskCache(tmp_path, max_bytes=size + 100)
+    cache.keep(endorser.key(crl.kind), crl, is_from_peer=False)
+    (warning,) = caplog.messages
+    assert warning == (
+        f"CRL of the PCK platform CA is not kept on disk: {tmp_path} holds {size} bytes already, of {size + 100};"
+        " remove what is not needed there"
+    )
+    cache.keep(endorser.key(TCB_INFO), endorser.tcb_info(2), is_from_peer=False)
+    assert endorser_numbers(cache, endorser) == {TCB_INFO: 2}
+    roomy = DiskCache(tmp_path, max_bytes=4 * size)
+    roomy.keep(endorser.key(crl.kind), crl, is_from_peer=False)
+    assert endorser_numbers(roomy, endorser) == {TCB_INFO: 2, ItemKind.PCK_CRL: 1}
+
+
+def test_no_more_bytes_are_read_than_there_may_be(
+    tmp_path: Path, endorser: Endorser, caplog: pytest.LogCaptureFixture
+) -> None:
+    sizes = {path: path.stat().st_size for path in (kept(tmp_path, endorser, item) for item in endorser.items())}
+    first, second = (sizes[path] for path in sorted(sizes)[:2])
+    assert len(list(DiskCache(tmp_path, max_bytes=sum(sizes.values())).load())) == 4
+    assert len(list(DiskCache(tmp_path, max_bytes=first + second).load())) == 2
+    assert caplog.messages == [f"{tmp_path} holds more than {first + second} bytes, only 2 files are read"]
+
+
 def test_a_cache_that_cannot_be_written_keeps_nobody_from_the_item(
     tmp_path: Path, endorser: Endorser, caplog: pytest.LogCaptureFixture
 ) -> None:

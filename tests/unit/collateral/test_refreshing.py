@@ -1,5 +1,6 @@
 """What a service does for many: one fetch for all that want it, news for whoever is told, and what is due in time."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -263,15 +264,50 @@ def test_a_refresh_that_got_no_answer_is_not_said_to_have_gone_well(endorser: En
         assert {why for _, why in desk.service.refresh(NOW)} == {"no source answered within 0.05 s"}
 
 
+def hold_many(desk: Desk, endorser: Endorser) -> None:
+    """Have more held than is fetched at once."""
+    for number in range(70):
+        assert desk.service.offer(endorser.tcb_info(fmspc=bytes([number] * 6)), NOW).status is OfferStatus.KEPT
+
+
 def test_a_refresh_of_more_than_can_be_fetched_at_once_says_what_was_left_out(endorser: Endorser) -> None:
     shelf = Shelf()
     desk = Desk(endorser, shelf, call_seconds=0.05)
-    for number in range(70):
-        assert desk.service.offer(endorser.tcb_info(fmspc=bytes([number] * 6)), NOW).status is OfferStatus.KEPT
+    desk.service._clock = time.monotonic
+    hold_many(desk, endorser)
     with closed(shelf):
         whys = [why for _, why in desk.service.refresh(NOW)]
-    assert whys.count("too much else is being fetched") == 6
-    assert whys.count("no source answered within 0.05 s") == 64
+    assert whys.count("too much else is being fetched") == 70 - 16
+    assert whys.count("no source answered within 0.05 s") == 16
+
+
+def test_a_refresh_of_more_than_can_be_fetched_at_once_goes_on_as_long_as_the_source_answers(
+    endorser: Endorser,
+) -> None:
+    shelf = Shelf()
+    desk = Desk(endorser, shelf)
+    hold_many(desk, endorser)
+    assert [why for _, why in desk.service.refresh(NOW)] == ["it has none"] * 70
+    assert len(shelf.asked) == 70
+
+
+def test_refreshes_that_hang_leave_room_for_what_a_peer_waits_for(endorser: Endorser) -> None:
+    """The peer's own items come at once, while the source keeps all else waiting."""
+    shelf = Shelf(*endorser.items())
+    desk = Desk(endorser, shelf, call_seconds=30)
+    hold_many(desk, endorser)
+    with closed(shelf) as gate:
+        desk.service.refresh_due(NOW)
+        until(lambda: len(shelf.asked) == 16)
+        desk.service.refresh_due(NOW)
+        shelf.before_answer = lambda _: None  # who is waiting already goes on waiting
+        assert desk.find().notes == ()
+        assert len(shelf.asked) == 16 + 4
+        gate.open()
+        until(lambda: not desk.service._flights._flights)
+    with closed(shelf):  # the first are left alone for a while: others have their turn
+        desk.service.refresh_due(NOW)
+        until(lambda: len(shelf.asked) == 16 + 4 + 16)
 
 
 def test_a_refresh_without_sources_says_so(endorser: Endorser) -> None:

@@ -512,6 +512,27 @@ def test_a_reload_asks_for_what_is_newer_before_it_is_done(endorser: Endorser) -
     assert len(shelf.asked) == asked == len(ItemKind)
 
 
+def test_what_a_reload_did_not_get_to_ask_for_stays_due(endorser: Endorser) -> None:
+    before, gate = Desk(endorser), Event()
+    for number in range(40):
+        before.service.offer(endorser.tcb_info(fmspc=bytes([number] * 6)), NOW)
+    shelf = Shelf()
+    shelf.before_answer = lambda _: gate.wait(30)
+    after = Desk(endorser, shelf, call_seconds=0.05)
+    after.service._clock = time.monotonic
+    after.service.inherit(before.service, NOW)
+    assert len(shelf.asked) == 16
+    gate.set()
+    until(lambda: not after.service._flights._flights)
+    shelf.before_answer = lambda _: None
+    while len(shelf.asked) < 40:  # a pass asks for sixteen at least, and never again for what has just failed
+        asked = len(shelf.asked)
+        after.service.refresh_due(NOW)
+        until(lambda: not after.service._flights._flights)
+        assert len(shelf.asked) > asked
+    assert len(shelf.asked) == 40
+
+
 def test_a_reload_leaves_behind_what_its_roots_no_longer_vouch_for(endorser: Endorser) -> None:
     stranger = Endorser()
     before = Desk(stranger, Shelf(*stranger.items(source="stranger")))

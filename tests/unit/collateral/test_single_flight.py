@@ -74,3 +74,17 @@ def test_where_no_thread_can_be_had_nothing_is_left_behind(monkeypatch: pytest.M
     flight = flights.start("key", lambda: None)
     assert flight is not None
     flight.result(10)
+
+
+def test_what_is_less_urgent_leaves_room_and_still_joins_what_is_under_way() -> None:
+    flights: SingleFlight[int] = SingleFlight(max_flights=3)
+    gate = Event()
+    first = flights.start(0, lambda: gate.wait(10), spare=2)
+    assert first is not None
+    assert flights.start(1, lambda: None, spare=2) is None
+    assert flights.start(0, lambda: None, spare=2) is first
+    second = flights.start(1, lambda: gate.wait(10))
+    assert second is not None
+    gate.set()
+    for flight in (first, second):
+        flight.result(10)
