@@ -18,13 +18,13 @@ from urllib.parse import unquote, urljoin, urlsplit
 import httpcore
 
 from verdictd import __version__
+from verdictd.collateral.attempts import LONGEST_RETRY_AFTER_S
 from verdictd.collateral.deadline import Deadline, MonotonicClock
 from verdictd.collateral.deadline_backend import DeadlineBackend
 from verdictd.core.errors import CollateralUnavailableError, ConfigError, LimitExceededError, MalformedError
 
 _MAX_REDIRECTS: Final = 3
 _MAX_ERROR_BODY_BYTES: Final = 4096
-_LONGEST_REST_SECONDS: Final = 300.0
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -227,7 +227,7 @@ def read_retry_after(answer: HTTPAnswer) -> float | None:
 def _retry_after(answer: HTTPAnswer) -> float | None:
     """The same, but no longer than this client rests."""
     seconds = read_retry_after(answer)
-    return None if seconds is None else min(seconds, _LONGEST_REST_SECONDS)
+    return None if seconds is None else min(seconds, LONGEST_RETRY_AFTER_S)
 
 
 def _redirection(url: str, location: str) -> str:

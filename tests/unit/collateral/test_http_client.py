@@ -272,7 +272,10 @@ def test_no_server_can_ask_for_an_eternity() -> None:
     client = http_client(times=1, clock=clock)
     with serving(pccs):
         client.get(f"{pccs.url}/", max_bytes=LIMIT, deadline=clock.deadline())
-        clock.now += 301
+        clock.now += 3599
+        with pytest.raises(CollateralUnavailableError, match=r"answered 503 and asked to wait"):
+            client.get(f"{pccs.url}/other", max_bytes=LIMIT, deadline=clock.deadline())
+        clock.now += 2
         assert client.get(f"{pccs.url}/other", max_bytes=LIMIT, deadline=clock.deadline()).status == 404
 
 
