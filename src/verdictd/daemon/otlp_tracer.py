@@ -43,14 +43,15 @@ class OTLPTracer:
         logger = logging.getLogger("opentelemetry")
         logger.handlers[:] = [self._complaints]
         logger.propagate = False
+        # First, as it may refuse the environment's variables, and the processor begins a thread.
+        resource = Resource.create({"service.name": "verdictd", "service.version": __version__})
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._processor = BatchSpanProcessor(
             OTLPSpanExporter(endpoint=endpoint, timeout=_POST_TIMEOUT_S),
             max_queue_size=MAX_QUEUED_SPANS,
             max_export_batch_size=_BATCH,
             schedule_delay_millis=delay_ms,
         )
-        resource = Resource.create({"service.name": "verdictd", "service.version": __version__})
-        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(self._processor)
         self._tracer = self._provider.get_tracer("verdictd", __version__)
 

@@ -27,6 +27,16 @@ from verdictd.daemon.tracing import NoTracer, open_tracer
 HANG_S = 30.0
 
 
+@pytest.fixture(autouse=True)
+def _no_exporter_outlives_its_test() -> Iterator[None]:
+    """The exporter draws its pauses from the global random source, which other tests in this process rely on."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive(), thread.name
+
+
 class Collector:
     """A collector on loopback: what it was sent."""
 
