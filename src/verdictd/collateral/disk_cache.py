@@ -10,12 +10,12 @@ import base64
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from verdictd.collateral.items import CollateralItem, ItemKey, ItemKind
+from verdictd.collateral.items import CollateralItem, ItemKey, ItemKind, VerifiedItem
 from verdictd.collateral.source_names import one_line
 from verdictd.core.errors import MalformedError, VerdictdError
 from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES
@@ -94,9 +94,8 @@ class DiskCache:
 
         What a peer brought never takes the place of what a source gave.
         """
-        name = hashlib.sha256(repr((key, is_from_peer)).encode("utf-8")).hexdigest() + _SUFFIX
         try:
-            path, content = self._directory / name, _encode(item, is_from_peer=is_from_peer)
+            path, content = self._locate(key, is_from_peer=is_from_peer), _encode(item, is_from_peer=is_from_peer)
             full = self._explain_full(path, len(content))
             if full:
                 _LOGGER.warning("%s is not kept on disk: %s; remove what is not needed there", key.name, full)
@@ -104,6 +103,30 @@ class DiskCache:
             replace_file(path, content)
         except (VerdictdError, OSError) as error:
             _LOGGER.warning("%s cannot be kept on disk: %s", key.name, error)
+
+    def keep_newest(
+        self, taken: VerifiedItem, verify: Callable[[CollateralItem], VerifiedItem], *, is_from_peer: bool
+    ) -> None:
+        """Keep an item, unless what is kept under its name is a later statement of the vendor's.
+
+        It may be although nobody knows of it: because the clock was behind when it was loaded, or as it was forgotten.
+
+        Args:
+            taken: what is to be kept.
+            verify: verifies what is on disk, or raises an error of ours.
+            is_from_peer: whether a peer brought it.
+        """
+        try:
+            content = read_file(self._locate(taken.key, is_from_peer=is_from_peer), _MAX_FILE_BYTES)
+            known = None if content is None else verify(_decode(content)[0])
+        except VerdictdError:  # it is nothing, so that it can be replaced
+            known = None
+        if known is None or known.key != taken.key or known.sequence <= taken.sequence:
+            self.keep(taken.key, taken.item, is_from_peer=is_from_peer)
+
+    def _locate(self, key: ItemKey, *, is_from_peer: bool) -> Path:
+        name = hashlib.sha256(repr((key, is_from_peer)).encode("utf-8")).hexdigest()
+        return self._directory / f"{name}{_SUFFIX}"
 
     def _explain_full(self, path: Path, size: int) -> str:
         """Say why a file of so many bytes may not be added or replaced; empty where it may."""

@@ -178,7 +178,7 @@ class CollateralService:
         """Keep an item on disk, unless a newer one has come meanwhile: that one stays there, whoever writes last."""
         with self._keeping:
             if store.get(taken.key) is taken:
-                cache.keep(taken.key, taken.item, is_from_peer=store is self._peers)
+                cache.keep_newest(taken, store.verify, is_from_peer=store is self._peers)
 
     def collateral_for(
         self,

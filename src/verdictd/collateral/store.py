@@ -70,7 +70,7 @@ class CollateralStore:
             only: where given, the one name and root under which an item may be kept.
         """
         try:
-            offered = verify_item(item, self._roots, self._memory)
+            offered = self.verify(item)
         except VerdictdError as error:
             return OfferOutcome(status=OfferStatus.REFUSED, item=item, reason=str(error))
         if at < offered.issue_date:
@@ -80,6 +80,10 @@ class CollateralStore:
             reason = f"it is the {offered.key.name} under {offered.root.label}, which was not asked for"
             return OfferOutcome(status=OfferStatus.REFUSED, item=item, reason=reason)
         return self._keep_newest(offered)
+
+    def verify(self, item: CollateralItem) -> VerifiedItem:
+        """Verify an item under the roots, and keep nothing; see `verify_item` for what it raises."""
+        return verify_item(item, self._roots, self._memory)
 
     def _keep_newest(self, offered: VerifiedItem) -> OfferOutcome:
         with self._lock:

@@ -198,6 +198,20 @@ def test_what_is_not_yet_valid_is_refused(tmp_path: Path, endorser: Endorser) ->
     assert [outcome.status for outcome in restarted.preload(NOW)] == [OfferStatus.REFUSED]
 
 
+def test_a_clock_that_was_behind_at_one_start_does_not_bring_an_older_item_back(
+    tmp_path: Path, endorser: Endorser
+) -> None:
+    kept(tmp_path, endorser, endorser.tcb_info(2, day=5))
+    behind = START + 2 * DAY
+    confused = service(tmp_path, endorser.roots)
+    assert [outcome.status for outcome in confused.preload(behind)] == [OfferStatus.REFUSED]
+    assert confused.offer(endorser.tcb_info(1, day=0), behind).status is OfferStatus.KEPT
+    restarted = service(tmp_path, endorser.roots)
+    restarted.preload(NOW)
+    assert numbers(restarted) == {ItemKind.TCB_INFO: 2}
+    assert restarted.offer(endorser.tcb_info(1, day=0), NOW).status is OfferStatus.OLDER
+
+
 # --- files that are nothing ---
 
 
