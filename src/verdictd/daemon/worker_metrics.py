@@ -9,7 +9,6 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import inf
 from typing import Final
 
 from verdictd.core.errors import LimitExceededError, MalformedError
@@ -44,9 +43,11 @@ BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 MAX_LABELS: Final = 256
 """How many sets of labels a counter has; what comes after them counts as `OTHER`."""
 MAX_LABEL_LENGTH: Final = 64
+"""Of one label; what has a longer one counts as `OTHER`."""
 OTHER: Final = "other"
 MAX_SNAPSHOT_BYTES: Final = 1024 * 1024
-_MAX_COUNT: Final = 2**63
+_MAX_COUNT: Final = 2**63 - 1
+_MAX_TOTAL_S: Final = float(2**63)
 
 
 @dataclass(slots=True)
@@ -149,9 +150,9 @@ def _encode(counters: Mapping[str, Mapping[tuple[str, ...], int]], histograms: M
 
 
 def _add(counter: Counter[tuple[str, ...]], labels: tuple[str, ...], count: int) -> None:
-    if labels not in counter and len(counter) >= MAX_LABELS:
+    if labels not in counter and (len(counter) >= MAX_LABELS or any(len(label) > MAX_LABEL_LENGTH for label in labels)):
         labels = (OTHER,) * len(labels)
-    counter[labels] += count
+    counter[labels] = min(counter[labels] + count, _MAX_COUNT)  # more could not be read again
 
 
 def _read_labels(name: str, labels: object) -> tuple[str, ...]:
@@ -163,13 +164,20 @@ def _read_labels(name: str, labels: object) -> tuple[str, ...]:
 
 
 def _read_count(count: object) -> int:
-    if type(count) is not int or not 0 <= count < _MAX_COUNT:
-        raise ValueError(f"a count is a number from 0 to {_MAX_COUNT - 1}")
+    if type(count) is not int or not 0 <= count <= _MAX_COUNT:
+        raise ValueError(f"a count is a number from 0 to {_MAX_COUNT}")
     return count
 
 
 def _add_histogram(histogram: Histogram, counts: object, total: object) -> None:
-    if not isinstance(counts, list) or not isinstance(total, int | float) or not 0 <= total < inf:
-        raise ValueError("a histogram is counts and a sum, which is finite and not negative")
-    histogram.counts = [mine + _read_count(its) for mine, its in zip(histogram.counts, counts, strict=True)]
-    histogram.total += total
+    if not isinstance(counts, list):
+        raise TypeError("a histogram is counts and a sum")
+    added = [mine + _read_count(its) for mine, its in zip(histogram.counts, counts, strict=True)]
+    histogram.counts = [min(count, _MAX_COUNT) for count in added]
+    histogram.total = min(histogram.total + _read_total(total), _MAX_TOTAL_S)
+
+
+def _read_total(total: object) -> float:
+    if isinstance(total, bool) or not isinstance(total, int | float) or not 0 <= total <= _MAX_TOTAL_S:
+        raise ValueError(f"a sum of durations is a number from 0 to {_MAX_TOTAL_S:.0f}")
+    return total

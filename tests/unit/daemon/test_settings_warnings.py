@@ -7,6 +7,7 @@ import pytest
 
 from verdictd.appraisal.verifiers import VerifierName
 from verdictd.daemon.settings import AttesterName, Settings, TLSName
+from verdictd.daemon.settings_address import Address
 from verdictd.daemon.settings_warnings import warnings
 from verdictd.tees.dcap.acceptance import ANY_STATUS_BUT_REVOKED, Acceptance, TCBStatus
 
@@ -29,6 +30,8 @@ def test_strict_settings_warn_of_nothing() -> None:
             "anyone who connects is served (nullverifier, nulltls)",
         ),
         (replace(STRICT, allow_any_enclave=True), "any enclave of anybody"),
+        (replace(STRICT, metrics=Address("0.0.0.0", 9464)), "metrics on 0.0.0.0:9464 can be read from other machines"),  # noqa: S104
+        (replace(STRICT, metrics=Address("::", 9464)), "can be read from other machines"),
         (replace(STRICT, trust_roots=("intel", "sim.pem")), "The root in sim.pem is trusted"),
         (replace(STRICT, trust_roots=("sim.pem",)), "Intel's own root is not trusted"),
         (
@@ -65,3 +68,8 @@ def test_every_warning_is_a_sentence() -> None:
     for sentence in warnings(replace(STRICT, verifier=None, allow_any_enclave=True, trust_roots=("a", "b"))):
         assert sentence[0].isupper()
         assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_metrics_that_this_machine_alone_can_read_are_not_warned_of(host: str) -> None:
+    assert warnings(replace(STRICT, metrics=Address(host, 9464))) == []

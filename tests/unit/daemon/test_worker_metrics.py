@@ -73,6 +73,27 @@ def test_labels_of_all_workers_together_are_bounded_as_well() -> None:
     assert sum(counted.values()) == 2 * MAX_LABELS
 
 
+def test_a_label_that_is_too_long_counts_as_other_and_the_worker_can_still_be_read() -> None:
+    metrics = WorkerMetrics()
+    metrics.count(HANDSHAKES, "a" * MAX_LABEL_LENGTH)
+    metrics.count(HANDSHAKES, "a" * (MAX_LABEL_LENGTH + 1))
+    counted = add_up([metrics.snapshot()]).counters[HANDSHAKES]
+    assert counted == {("a" * MAX_LABEL_LENGTH,): 1, (OTHER,): 1}
+
+
+def test_whatever_workers_claim_the_totals_can_be_added_up_again() -> None:
+    """Those of workers that ended are read with each scrape: too large ones would end all figures for good."""
+    most, longest = 2**63 - 1, float(2**63)
+    counted = with_handshakes([[["accepted"], most]])
+    measured = with_histogram([[most, *ZEROES[1:]], longest])
+    ended = encode_totals(add_up([counted, measured, counted, measured]))
+    totals = add_up([ended, counted, measured])
+    assert totals.counters[HANDSHAKES] == {("accepted",): most}
+    histogram = totals.histograms[HANDSHAKE_SECONDS]
+    assert histogram.counts[0] == most
+    assert histogram.total == longest
+
+
 def test_a_total_that_is_taken_over_never_goes_back() -> None:
     metrics = WorkerMetrics()
     seen = []
@@ -149,6 +170,9 @@ ZEROES = [0] * (len(BUCKETS) + 1)
         with_histogram([ZEROES, float("nan")]),
         with_histogram([ZEROES, float("inf")]),
         with_histogram([ZEROES, "1"]),
+        with_histogram([ZEROES, True]),
+        with_histogram([ZEROES, 2.0**64]),
+        with_histogram([ZEROES, 10**400]),
     ],
     ids=lambda snapshot: snapshot[:40].decode("ascii", "replace") + str(len(snapshot)),
 )
