@@ -1,15 +1,23 @@
 """What is served for whoever watches verdictd: metrics of all its workers as one, and whether it is ready."""
 
 import json
+import os
+import signal
 import socket
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.misbehaving_pccs import MisbehavingPCCS
 from tests.e2e.processes import Verifier, verifier
+from tests.e2e.test_pccs_down import new_platform, scene
+from tests.e2e.test_workers import workers_of
+from verdictd.daemon.bounded_http import MAX_CLIENTS
 
+ACCEPTED = 'verdictd_attestations_total{failed_check="",tee="sgx_ecdsa",verdict="accepted"}'
 TRUST = ["--trust-root", "platform/root-ca.pem", "--collateral", "collateral.json"]
 
 
@@ -56,6 +64,40 @@ def test_each_attestation_is_counted_whichever_worker_judged_it(place: Path) -> 
     assert figure(text, "verdictd_collateral_wait_seconds_count") == 5
     assert figure(text, "verdictd_trust_roots") == 1
     assert figure(text, 'verdictd_policy_usable{tee="sgx_ecdsa"}') == 1
+
+
+def test_a_worker_that_is_stuck_takes_no_scrape_away_and_what_it_counted_stays(place: Path) -> None:
+    with verifier(place, *TRUST, "--metrics", "127.0.0.1:0", "--workers", "2") as verdictd:
+        where = address(verdictd)
+        verdictd.name_reference()
+        for _ in range(4):
+            assert verdictd.attest().returncode == 0
+        assert figure(get(where, "/metrics")[1], ACCEPTED) == 4
+        stuck = workers_of(verdictd)[0]
+        os.kill(stuck, signal.SIGSTOP)
+        try:
+            with ThreadPoolExecutor(MAX_CLIENTS) as pool:
+                answers = list(pool.map(lambda _: get(where, "/metrics"), range(MAX_CLIENTS)))
+        finally:
+            os.kill(stuck, signal.SIGKILL)
+        assert [status for status, _ in answers] == [200] * MAX_CLIENTS
+        assert [figure(text, ACCEPTED) for _, text in answers] == [4] * MAX_CLIENTS
+        verdictd.service.wait_for("a worker ended and is replaced")
+        assert figure(get(where, "/metrics")[1], ACCEPTED) == 4
+
+
+def test_a_pccs_that_is_dead_is_no_reason_not_to_be_ready(tmp_path: Path) -> None:
+    with (
+        MisbehavingPCCS(new_platform()) as pccs,
+        scene(tmp_path, pccs, "--metrics", "127.0.0.1:0", "--workers", "2") as running,
+    ):
+        where = address(running.verdictd)
+        running.accept()
+        unknown = pccs.add_family(1)
+        pccs.die()
+        assert pccs.url in running.refuse(unknown), "it was asked"
+        assert get(where, "/readyz") == (200, '{"ready": true, "why_not": []}\n')
+        running.accept()
 
 
 def test_whoever_asks_for_anything_else_or_too_slowly_is_turned_away(place: Path) -> None:
