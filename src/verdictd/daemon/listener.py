@@ -91,6 +91,10 @@ class AttestationListener:
             handshake = replace(handshake, outcome=_turn_away(handshake.outcome))
         try:
             self._registrar.conclude(handshake, judgement)
+            if isinstance(handshake.outcome, PeerAccepted) and judge is not None and not judge.still_holds():
+                # The audit log may have been waited for. A second record says what became of the peer after all.
+                self._turned_away.add(handshake.peer)
+                self._registrar.conclude(replace(handshake, outcome=_turn_away(handshake.outcome)), judgement)
         except VerdictdError as error:  # what is not in the audit log did not happen
             if isinstance(handshake.outcome, PeerAccepted):
                 self._turned_away.add(handshake.peer)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -96,10 +96,12 @@ class FakeAuditLog:
     def __init__(self) -> None:
         self.records: list[Mapping[str, JSONValue]] = []
         self.is_full = False
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def append(self, record: Mapping[str, JSONValue]) -> int:
         if self.is_full:
             raise AuditLogError("the disk is full")
+        self.meanwhile()
         self.records.append(record)
         return len(self.records)
 
@@ -181,6 +183,17 @@ def test_a_peer_accepted_under_what_an_upload_replaced_is_not_served() -> None:
     assert "were replaced while the peer connected" in record.sentence
     _, served = fixture.shake_hands(identity())
     assert served, "the next one from the same address is judged by itself"
+
+
+def test_a_peer_is_not_served_under_what_was_replaced_while_the_audit_log_was_waited_for() -> None:
+    fixture = Fixture()
+    fixture.audit.meanwhile = lambda: setattr(fixture, "in_force", "second")
+    _, served = fixture.shake_hands(identity())
+    assert not served
+    assert [record["verdict"] for record in fixture.audit.records] == ["accepted", "refused"]
+    accepted, refused = fixture.history.find("", 0)
+    assert (accepted.accepted, refused.accepted) == (True, False)
+    assert "replaced while the peer connected" in refused.sentence
 
 
 def test_while_the_reference_values_are_the_shipped_ones_nobody_is_let_in() -> None:
