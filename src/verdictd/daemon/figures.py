@@ -37,6 +37,7 @@ class FigureCollector:
         self._ended: tuple[bytes, ...] = ()
         self._collected: Totals | None = None
         self._began_at = float("-inf")
+        self._answering = 0
 
     def totals(self) -> Totals:
         """Collect them now. Of a worker that ended, what it said last counts: no total ever goes back.
@@ -52,8 +53,14 @@ class FigureCollector:
                 self._began_at = began_at
             return self._collected
 
+    @property
+    def answering(self) -> int:
+        """How many workers answered when they were asked last, by `totals`."""
+        return self._answering
+
     def _collect(self) -> Totals:
         answers = self._workers.ask_all(lambda: Frame(figures_request=FiguresRequest()), timeout_s=ANSWER_S)
+        self._answering = len(answers)
         for worker, answer in answers.items():
             self._take(worker.number, answer.figures.metrics)
         running = {worker.number for worker in self._workers}

@@ -197,7 +197,8 @@ class Daemon:
     def _why_not_ready(self) -> list[str]:
         """Say why nobody could be accepted now. That a PCCS is down is no reason while collateral is held."""
         assert self._state is not None
-        reasons = [] if self._workers.serving else ["no worker serves"]
+        self._figures.totals()
+        reasons = [] if self._figures.answering else ["no worker answers, see the log of verdictd; restart it"]
         if (problem := self._policies.problem()) is not None:
             reasons.append(problem)
         remedy = explain_open_reference(self._state.settings, is_open=self._policies.is_open())
