@@ -170,14 +170,8 @@ def cpu_seconds(pid: int) -> float:
 def shake_hands(port: int, material: list[tuple[bytes, bytes]]) -> int:
     """Connect once with each identity, one after the other; return how many were accepted. Raises if one was not."""
     for certificate, key in material:
-        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        context.set_min_proto_version(SSL.TLS1_3_VERSION)
-        context.use_certificate(x509.load_der_x509_certificate(certificate))
-        private_key = load_der_private_key(key, None)
-        assert isinstance(private_key, EllipticCurvePrivateKey)
-        context.use_privatekey(private_key)
         with socket.create_connection(("127.0.0.1", port)) as connected:
-            tls = SSL.Connection(context, connected)
+            tls = SSL.Connection(make_client_context(certificate, key), connected)
             tls.set_connect_state()
             tls.do_handshake()
             tls.shutdown()  # the server answers in kind when it has accepted us, and with an alert if it has not
@@ -187,6 +181,17 @@ def shake_hands(port: int, material: list[tuple[bytes, bytes]]) -> int:
                 continue
             raise RuntimeError("the server sent something instead of closing")
     return len(material)
+
+
+def make_client_context(certificate: bytes, key: bytes) -> SSL.Context:
+    """Make TLS settings for a client with this certificate and key, both in DER."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    context.use_certificate(x509.load_der_x509_certificate(certificate))
+    private_key = load_der_private_key(key, None)
+    assert isinstance(private_key, EllipticCurvePrivateKey)
+    context.use_privatekey(private_key)
+    return context
 
 
 def encode_key(identity: Identity) -> bytes:

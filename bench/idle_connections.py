@@ -15,12 +15,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import load_der_private_key
 from OpenSSL import SSL
 
-from attested_handshakes import encode_key, make_identities, run_verdictd, shake_hands
+from attested_handshakes import encode_key, make_client_context, make_identities, run_verdictd, shake_hands
 from measure import Measurement
 
 _CONNECTIONS = 5000
@@ -118,22 +115,12 @@ def hold_connections(port: int, material: Material, count: int) -> Iterator[None
 
 def be_a_client(end: Connection, port: int, material: Material, count: int) -> None:
     """Connect so many times, say so, and keep the connections until the other end is closed."""
-    contexts = [make_context(certificate, key) for certificate, key in material]
+    contexts = [make_client_context(certificate, key) for certificate, key in material]
     held = [connect(port, contexts[number % len(contexts)]) for number in range(count)]
     end.send(len(held))
     end.poll(None)
     for connection in held:
         connection.close()
-
-
-def make_context(certificate: bytes, key: bytes) -> SSL.Context:
-    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_min_proto_version(SSL.TLS1_3_VERSION)
-    context.use_certificate(x509.load_der_x509_certificate(certificate))
-    private_key = load_der_private_key(key, None)
-    assert isinstance(private_key, EllipticCurvePrivateKey)
-    context.use_privatekey(private_key)
-    return context
 
 
 def connect(port: int, context: SSL.Context) -> socket.socket:
