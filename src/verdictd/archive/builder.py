@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from verdictd.appraisal.policy_step import ACCEPTABILITY_CHECKS, POLICY_CHECKS
 from verdictd.appraisal.verifiers import VerifierName
@@ -27,8 +26,6 @@ from verdictd.tees.dcap.acceptance import Acceptance
 from verdictd.tees.dcap.collateral import Collateral
 from verdictd.tees.dcap.trust_roots import TrustRoots
 from verdictd.tees.sgx_ecdsa.claims import build_policy_input
-
-_COLLATERAL_REMEMBERED = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,14 +121,8 @@ def digest_attestation(
         evidence=hashlib.sha256(evidence).hexdigest() if evidence else "",
         policy="" if decision is None else decision.policy_digest,
         reference="" if decision is None else decision.reference_digest,
-        collateral=_digest_collateral(collateral),
+        collateral={role.value: blob.digest for role, blob in encode_collateral(collateral).items()},
     )
-
-
-@lru_cache(maxsize=_COLLATERAL_REMEMBERED)
-def _digest_collateral(collateral: Collateral) -> Mapping[str, str]:
-    """Digest it once: the same set is used for each peer of a platform, until some of it is renewed."""
-    return {role.value: blob.digest for role, blob in encode_collateral(collateral).items()}
 
 
 def _decided_under(pair: PolicyPair | None, decision: Decision | None) -> bool:

@@ -51,5 +51,5 @@ class Refresher:
                 continue
             try:
                 service.refresh_due(self._clock())
-            except Exception:
+            except Exception:  # the boundary of this thread: a fault in one round must not end all refreshing
                 _LOGGER.exception("collateral cannot be refreshed, this is a fault in the program")
