@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from verdictd.collateral.items import CollateralItem, ItemKey, ItemKind, VerifiedItem
-from verdictd.collateral.source_names import one_line
+from verdictd.collateral.item_parts import ItemParts, put_together, take_apart
+from verdictd.collateral.items import CollateralItem, ItemKey, VerifiedItem
 from verdictd.core.errors import MalformedError, VerdictdError
 from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES
 from verdictd.durable.files import make_directory, read_file, remove_leftovers, replace_file
-from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
 
 _LOGGER: Final = logging.getLogger(__name__)
 _SUFFIX: Final = ".json"
@@ -147,16 +146,15 @@ def _size(path: Path) -> int:
 
 
 def _encode(item: CollateralItem, *, is_from_peer: bool) -> bytes:
-    raw = item.raw
-    body, signature = (raw.body, raw.signature) if isinstance(raw, SignedDocument) else (raw.der, b"")
+    parts = take_apart(item)
     members = {
         "form": _FORM,
-        "kind": item.kind.value,
-        "source": one_line(raw.source),
+        "kind": parts.kind,
+        "source": parts.source,
         "is_from_peer": is_from_peer,
-        "body": base64.b64encode(body).decode("ascii"),
-        "signature": signature.hex(),
-        "issuer_chain": base64.b64encode(raw.issuer_chain).decode("ascii"),
+        "body": base64.b64encode(parts.body).decode("ascii"),
+        "signature": parts.signature.hex(),
+        "issuer_chain": base64.b64encode(parts.issuer_chain).decode("ascii"),
     }
     return json.dumps(members, indent=1).encode("ascii")
 
@@ -176,23 +174,16 @@ def _decode(content: bytes) -> tuple[CollateralItem, bool]:
         match json.loads(content):
             case {
                 "form": int(form),
-                "kind": str(kind_name),
+                "kind": str(kind),
                 "source": str(source),
                 "is_from_peer": bool(is_from_peer),
                 "body": str(body),
                 "signature": str(signature),
                 "issuer_chain": str(chain),
             } if form == _FORM and source.isprintable():  # it goes to the log, and where text must be Unicode
-                kind = ItemKind(kind_name)
-                parts = (base64.b64decode(body, validate=True), base64.b64decode(chain, validate=True))
-                return _make_item(kind, *parts, bytes.fromhex(signature), source), is_from_peer
+                raw_body, raw_chain = (base64.b64decode(text, validate=True) for text in (body, chain))
+                parts = ItemParts(kind, raw_body, bytes.fromhex(signature), raw_chain, source)
+                return put_together(parts), is_from_peer
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"it is no kept collateral: {error}") from error
     raise MalformedError("it is no kept collateral")
-
-
-def _make_item(kind: ItemKind, body: bytes, chain: bytes, signature: bytes, source: str) -> CollateralItem:
-    if kind in {ItemKind.TCB_INFO, ItemKind.QE_IDENTITY}:
-        document = SignedDocument(body=body, signature=signature, issuer_chain=chain, source=source)
-        return CollateralItem(kind=kind, raw=document)
-    return CollateralItem(kind=kind, raw=RevocationList(der=body, issuer_chain=chain, source=source))

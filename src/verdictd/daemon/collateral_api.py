@@ -6,14 +6,14 @@ from typing import Final
 
 import grpc
 
-from verdictd.collateral.items import CollateralItem, ItemKind, VerifiedItem
+from verdictd.collateral.items import VerifiedItem
 from verdictd.collateral.service import CollateralService
 from verdictd.collateral.source_names import one_line
 from verdictd.core.errors import VerdictdError
 from verdictd.daemon.attestation_messages import encode_instant
+from verdictd.daemon.collateral_wire import decode_raw, encode_raw
 from verdictd.daemon.proto import collateral_pb2 as messages
 from verdictd.daemon.proto.collateral_pb2_grpc import CollateralServiceServicer
-from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
 
 MAX_ITEMS: Final = 10_000
 """Of one import. The size of a whole request is bounded by the client API."""
@@ -76,40 +76,11 @@ class CollateralAPI(CollateralServiceServicer):
         return messages.ImportCollateralResponse(outcomes=[_take_in(service, raw, at) for raw in request.items])
 
 
-def encode_raw(item: CollateralItem) -> messages.RawCollateral:
-    """Write an item as a message."""
-    raw = item.raw
-    body, signature = (raw.body, raw.signature) if isinstance(raw, SignedDocument) else (raw.der, b"")
-    return messages.RawCollateral(
-        kind=item.kind.value,
-        body=body,
-        signature=signature,
-        issuer_chain=raw.issuer_chain,
-        source=one_line(raw.source),
-    )
-
-
-def decode_raw(message: messages.RawCollateral) -> CollateralItem:
-    """Read an item; nothing in it is verified.
-
-    Raises:
-        ValueError: it is of no known kind.
-    """
-    kind, source = ItemKind(message.kind), one_line(message.source)
-    if kind in {ItemKind.TCB_INFO, ItemKind.QE_IDENTITY}:
-        document = SignedDocument(
-            body=message.body, signature=message.signature, issuer_chain=message.issuer_chain, source=source
-        )
-        return CollateralItem(kind=kind, raw=document)
-    crl = RevocationList(der=message.body, issuer_chain=message.issuer_chain, source=source)
-    return CollateralItem(kind=kind, raw=crl)
-
-
 def _take_in(service: CollateralService, raw: messages.RawCollateral, at: datetime) -> messages.CollateralOutcome:
     source = one_line(raw.source)
     try:
         outcome = service.offer(decode_raw(raw), at)
-    except (ValueError, VerdictdError) as error:
+    except VerdictdError as error:
         kind = one_line(raw.kind[:40])
         return messages.CollateralOutcome(name=kind, source=source, status="refused", reason=str(error))
     name = raw.kind if outcome.offered is None else str(outcome.offered.key.name)

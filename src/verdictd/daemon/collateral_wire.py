@@ -6,11 +6,12 @@ What arrives is as untrusted as it was at its source: the side that takes it ver
 from typing import Final, get_args
 
 from verdictd.collateral.deadline import Deadline
+from verdictd.collateral.item_parts import ItemParts, put_together, take_apart
 from verdictd.collateral.items import TEE, CollateralItem, ItemKind, ItemName
 from verdictd.core.errors import CollateralUnavailableError, MalformedError
 from verdictd.daemon.link import Link
+from verdictd.daemon.proto.collateral_pb2 import RawCollateral
 from verdictd.daemon.proto.worker_pb2 import FindRequest, Frame, Item
-from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
 from verdictd.tees.dcap.pck import PCKCAType
 
 _FMSPC_BYTES: Final = 6
@@ -44,37 +45,34 @@ class SupervisorSource:
 
 
 def encode_item(item: CollateralItem, *, is_from_peer: bool = False) -> Item:
-    """Write an item as a message."""
-    raw = item.raw
-    body, signature = (raw.body, raw.signature) if isinstance(raw, SignedDocument) else (raw.der, b"")
-    return Item(
-        kind=item.kind.value,
-        body=body,
-        signature=signature,
-        issuer_chain=raw.issuer_chain,
-        source=raw.source.encode("utf-8", "backslashreplace").decode("utf-8"),  # file names may be no text
-        is_from_peer=is_from_peer,
-    )
+    """Write an item as a message between the processes."""
+    return Item(raw=encode_raw(item), is_from_peer=is_from_peer)
 
 
 def decode_item(message: Item) -> CollateralItem:
-    """Read an item.
+    """Read an item. Errors are those of `decode_raw`."""
+    return decode_raw(message.raw)
+
+
+def encode_raw(item: CollateralItem) -> RawCollateral:
+    """Write an item as a message, also for an operator."""
+    parts = take_apart(item)
+    return RawCollateral(
+        kind=parts.kind,
+        body=parts.body,
+        signature=parts.signature,
+        issuer_chain=parts.issuer_chain,
+        source=parts.source,
+    )
+
+
+def decode_raw(message: RawCollateral) -> CollateralItem:
+    """Read an item; nothing in it is verified.
 
     Raises:
-        MalformedError: it is none.
+        MalformedError: it is of no known kind.
     """
-    kind = _kind(message.kind)
-    raw: SignedDocument | RevocationList
-    if kind in {ItemKind.TCB_INFO, ItemKind.QE_IDENTITY}:
-        raw = SignedDocument(
-            body=message.body,
-            signature=message.signature,
-            issuer_chain=message.issuer_chain,
-            source=message.source,
-        )
-    else:
-        raw = RevocationList(der=message.body, issuer_chain=message.issuer_chain, source=message.source)
-    return CollateralItem(kind=kind, raw=raw)
+    return put_together(ItemParts(message.kind, message.body, message.signature, message.issuer_chain, message.source))
 
 
 def encode_name(name: ItemName) -> FindRequest:

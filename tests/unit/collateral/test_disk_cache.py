@@ -251,7 +251,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "of something else": (lambda path: path.write_text('{"tcbInfo": {}}'), "no kept collateral"),
     "no object": (lambda path: path.write_text("[1]"), "no kept collateral"),
     "another form": (lambda path: change(path, form=2), "no kept collateral"),
-    "no kind": (lambda path: change(path, kind="tcb"), "no kept collateral"),
+    "no kind": (lambda path: change(path, kind="tcb"), "no kind of collateral"),
     "a number for a flag": (lambda path: change(path, is_from_peer=1), "no kept collateral"),
     "no base64": (lambda path: change(path, body="e30=!"), "no kept collateral"),
     "no hex": (lambda path: change(path, signature="0"), "no kept collateral"),

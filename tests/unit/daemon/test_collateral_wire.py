@@ -18,6 +18,7 @@ from verdictd.collateral.service import CollateralService
 from verdictd.core.errors import CollateralUnavailableError, ConfigError, MalformedError
 from verdictd.daemon.collateral_wire import SupervisorSource, decode_item, decode_name, encode_item, encode_name
 from verdictd.daemon.link import Handler, Link, LinkLostError, Question
+from verdictd.daemon.proto.collateral_pb2 import RawCollateral
 from verdictd.daemon.proto.worker_pb2 import FindRequest, Found, Frame, Item
 from verdictd.daemon.worker_process import WorkerProcess
 from verdictd.daemon.worker_requests import WorkerRequests
@@ -93,7 +94,7 @@ def test_a_name_of_nothing_is_malformed(message: FindRequest) -> None:
 @pytest.mark.parametrize("kind", ["", "TCB_INFO", "x" * 5000])
 def test_an_item_of_no_kind_is_malformed(kind: str) -> None:
     with pytest.raises(MalformedError, match="no kind of collateral") as caught:
-        decode_item(Item(kind=kind))
+        decode_item(Item(raw=RawCollateral(kind=kind)))
     assert len(str(caught.value)) < 100
 
 
@@ -169,7 +170,7 @@ def test_a_worker_is_told_the_reasons(endorser: Endorser) -> None:
 
 def test_what_is_no_item_is_malformed() -> None:
     with (
-        linked(lambda question: question.answer(Frame(found=Found(items=[Item(kind="x")])))) as ends,
+        linked(lambda question: question.answer(Frame(found=Found(items=[Item(raw=RawCollateral(kind="x"))])))) as ends,
         pytest.raises(MalformedError),
     ):
         ends.source.fetch(NAMES[0], soon())
@@ -281,7 +282,7 @@ def test_what_a_peer_brought_to_one_worker_is_news_of_a_peer(endorser: Endorser)
 def test_news_and_names_of_nothing_are_refused_and_the_supervisor_goes_on(endorser: Endorser) -> None:
     service = service_of(endorser, Shelf(*endorser.items(day=TODAY)))
     with answering(lambda: service) as ends:
-        ends.source._link.send(Frame(newer=Item(kind="x")))
+        ends.source._link.send(Frame(newer=Item(raw=RawCollateral(kind="x"))))
         with pytest.raises(ConfigError, match="of what is not said"):
             ends.source._link.ask(Frame(find=FindRequest(kind="tcb_info")), timeout_s=10)
         assert ends.source.fetch(endorser.key(ItemKind.TCB_INFO).name, soon())

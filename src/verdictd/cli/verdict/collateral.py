@@ -14,7 +14,7 @@ from verdictd.collateral.items import CollateralItem
 from verdictd.core.errors import LimitExceededError
 from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_COLLATERAL_FILE_BYTES, MAX_CRL_BYTES
 from verdictd.core.result import JSONValue
-from verdictd.daemon.collateral_api import decode_raw, encode_raw
+from verdictd.daemon.collateral_wire import decode_raw, encode_raw
 from verdictd.daemon.proto import collateral_pb2 as messages
 from verdictd.daemon.proto.collateral_pb2_grpc import CollateralServiceStub
 from verdictd.durable.files import replace_file

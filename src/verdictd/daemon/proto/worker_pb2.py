@@ -22,42 +22,43 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from . import collateral_pb2 as collateral__pb2
 from . import verdictd_pb2 as verdictd__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0cworker.proto\x12\x12verdictd.worker.v1\x1a\x0everdictd.proto\"\xe1\x05\n\x05\x46rame\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tis_answer\x18\x02 \x01(\x08\x12(\n\x04\x64one\x18\x03 \x01(\x0b\x32\x18.verdictd.worker.v1.DoneH\x00\x12,\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x1a.verdictd.worker.v1.FailedH\x00\x12.\n\x07prepare\x18\x05 \x01(\x0b\x32\x1b.verdictd.worker.v1.PrepareH\x00\x12,\n\x06\x63ommit\x18\x06 \x01(\x0b\x32\x1a.verdictd.worker.v1.CommitH\x00\x12\x0f\n\x05pairs\x18\x07 \x01(\x0cH\x00\x12(\n\x04stop\x18\x08 \x01(\x0b\x32\x18.verdictd.worker.v1.StopH\x00\x12*\n\x05watch\x18\t \x01(\x0b\x32\x19.verdictd.worker.v1.WatchH\x00\x12/\n\x04list\x18\n \x01(\x0b\x32\x1f.verdictd.worker.v1.ListRequestH\x00\x12=\n\x0c\x61ttestations\x18\x0b \x01(\x0b\x32%.verdictd.v1.ListAttestationsResponseH\x00\x12=\n\x0f\x66igures_request\x18\x0c \x01(\x0b\x32\".verdictd.worker.v1.FiguresRequestH\x00\x12.\n\x07\x66igures\x18\r \x01(\x0b\x32\x1b.verdictd.worker.v1.FiguresH\x00\x12/\n\x04\x66ind\x18\x0e \x01(\x0b\x32\x1f.verdictd.worker.v1.FindRequestH\x00\x12*\n\x05\x66ound\x18\x0f \x01(\x0b\x32\x19.verdictd.worker.v1.FoundH\x00\x12)\n\x05newer\x18\x10 \x01(\x0b\x32\x18.verdictd.worker.v1.ItemH\x00\x12-\n\tconcluded\x18\x11 \x01(\x0b\x32\x18.verdictd.v1.AttestationH\x00\x42\x06\n\x04\x62ody\"\x06\n\x04\x44one\")\n\x06\x46\x61iled\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0e\n\x06remedy\x18\x02 \x01(\t\"D\n\x07Prepare\x12\x10\n\x08settings\x18\x01 \x01(\t\x12\'\n\x05roots\x18\x02 \x03(\x0b\x32\x18.verdictd.worker.v1.Root\"\"\n\x04Root\x12\x0b\n\x03\x64\x65r\x18\x01 \x01(\x0c\x12\r\n\x05label\x18\x02 \x01(\t\"\x08\n\x06\x43ommit\"\x17\n\x04Stop\x12\x0f\n\x07grace_s\x18\x01 \x01(\x01\"\x16\n\x05Watch\x12\r\n\x05is_on\x18\x01 \x01(\x08\"/\n\x0bListRequest\x12\x11\n\tid_prefix\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"\x10\n\x0e\x46iguresRequest\"\x1a\n\x07\x46igures\x12\x0f\n\x07metrics\x18\x01 \x01(\x0c\"q\n\x04Item\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x14\n\x0cissuer_chain\x18\x04 \x01(\x0c\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x14\n\x0cis_from_peer\x18\x06 \x01(\x08\"X\n\x0b\x46indRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0b\n\x03tee\x18\x02 \x01(\t\x12\r\n\x05\x66mspc\x18\x03 \x01(\x0c\x12\x0e\n\x06pck_ca\x18\x04 \x01(\t\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\"@\n\x05\x46ound\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.verdictd.worker.v1.Item\x12\x0e\n\x06reason\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0cworker.proto\x12\x12verdictd.worker.v1\x1a\x10\x63ollateral.proto\x1a\x0everdictd.proto\"\xe1\x05\n\x05\x46rame\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tis_answer\x18\x02 \x01(\x08\x12(\n\x04\x64one\x18\x03 \x01(\x0b\x32\x18.verdictd.worker.v1.DoneH\x00\x12,\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x1a.verdictd.worker.v1.FailedH\x00\x12.\n\x07prepare\x18\x05 \x01(\x0b\x32\x1b.verdictd.worker.v1.PrepareH\x00\x12,\n\x06\x63ommit\x18\x06 \x01(\x0b\x32\x1a.verdictd.worker.v1.CommitH\x00\x12\x0f\n\x05pairs\x18\x07 \x01(\x0cH\x00\x12(\n\x04stop\x18\x08 \x01(\x0b\x32\x18.verdictd.worker.v1.StopH\x00\x12*\n\x05watch\x18\t \x01(\x0b\x32\x19.verdictd.worker.v1.WatchH\x00\x12/\n\x04list\x18\n \x01(\x0b\x32\x1f.verdictd.worker.v1.ListRequestH\x00\x12=\n\x0c\x61ttestations\x18\x0b \x01(\x0b\x32%.verdictd.v1.ListAttestationsResponseH\x00\x12=\n\x0f\x66igures_request\x18\x0c \x01(\x0b\x32\".verdictd.worker.v1.FiguresRequestH\x00\x12.\n\x07\x66igures\x18\r \x01(\x0b\x32\x1b.verdictd.worker.v1.FiguresH\x00\x12/\n\x04\x66ind\x18\x0e \x01(\x0b\x32\x1f.verdictd.worker.v1.FindRequestH\x00\x12*\n\x05\x66ound\x18\x0f \x01(\x0b\x32\x19.verdictd.worker.v1.FoundH\x00\x12)\n\x05newer\x18\x10 \x01(\x0b\x32\x18.verdictd.worker.v1.ItemH\x00\x12-\n\tconcluded\x18\x11 \x01(\x0b\x32\x18.verdictd.v1.AttestationH\x00\x42\x06\n\x04\x62ody\"\x06\n\x04\x44one\")\n\x06\x46\x61iled\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0e\n\x06remedy\x18\x02 \x01(\t\"D\n\x07Prepare\x12\x10\n\x08settings\x18\x01 \x01(\t\x12\'\n\x05roots\x18\x02 \x03(\x0b\x32\x18.verdictd.worker.v1.Root\"\"\n\x04Root\x12\x0b\n\x03\x64\x65r\x18\x01 \x01(\x0c\x12\r\n\x05label\x18\x02 \x01(\t\"\x08\n\x06\x43ommit\"\x17\n\x04Stop\x12\x0f\n\x07grace_s\x18\x01 \x01(\x01\"\x16\n\x05Watch\x12\r\n\x05is_on\x18\x01 \x01(\x08\"/\n\x0bListRequest\x12\x11\n\tid_prefix\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"\x10\n\x0e\x46iguresRequest\"\x1a\n\x07\x46igures\x12\x0f\n\x07metrics\x18\x01 \x01(\x0c\"E\n\x04Item\x12\'\n\x03raw\x18\x01 \x01(\x0b\x32\x1a.verdictd.v1.RawCollateral\x12\x14\n\x0cis_from_peer\x18\x02 \x01(\x08\"X\n\x0b\x46indRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0b\n\x03tee\x18\x02 \x01(\t\x12\r\n\x05\x66mspc\x18\x03 \x01(\x0c\x12\x0e\n\x06pck_ca\x18\x04 \x01(\t\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\"@\n\x05\x46ound\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.verdictd.worker.v1.Item\x12\x0e\n\x06reason\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'worker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FRAME']._serialized_start=53
-  _globals['_FRAME']._serialized_end=790
-  _globals['_DONE']._serialized_start=792
-  _globals['_DONE']._serialized_end=798
-  _globals['_FAILED']._serialized_start=800
-  _globals['_FAILED']._serialized_end=841
-  _globals['_PREPARE']._serialized_start=843
-  _globals['_PREPARE']._serialized_end=911
-  _globals['_ROOT']._serialized_start=913
-  _globals['_ROOT']._serialized_end=947
-  _globals['_COMMIT']._serialized_start=949
-  _globals['_COMMIT']._serialized_end=957
-  _globals['_STOP']._serialized_start=959
-  _globals['_STOP']._serialized_end=982
-  _globals['_WATCH']._serialized_start=984
-  _globals['_WATCH']._serialized_end=1006
-  _globals['_LISTREQUEST']._serialized_start=1008
-  _globals['_LISTREQUEST']._serialized_end=1055
-  _globals['_FIGURESREQUEST']._serialized_start=1057
-  _globals['_FIGURESREQUEST']._serialized_end=1073
-  _globals['_FIGURES']._serialized_start=1075
-  _globals['_FIGURES']._serialized_end=1101
-  _globals['_ITEM']._serialized_start=1103
-  _globals['_ITEM']._serialized_end=1216
-  _globals['_FINDREQUEST']._serialized_start=1218
-  _globals['_FINDREQUEST']._serialized_end=1306
-  _globals['_FOUND']._serialized_start=1308
-  _globals['_FOUND']._serialized_end=1372
+  _globals['_FRAME']._serialized_start=71
+  _globals['_FRAME']._serialized_end=808
+  _globals['_DONE']._serialized_start=810
+  _globals['_DONE']._serialized_end=816
+  _globals['_FAILED']._serialized_start=818
+  _globals['_FAILED']._serialized_end=859
+  _globals['_PREPARE']._serialized_start=861
+  _globals['_PREPARE']._serialized_end=929
+  _globals['_ROOT']._serialized_start=931
+  _globals['_ROOT']._serialized_end=965
+  _globals['_COMMIT']._serialized_start=967
+  _globals['_COMMIT']._serialized_end=975
+  _globals['_STOP']._serialized_start=977
+  _globals['_STOP']._serialized_end=1000
+  _globals['_WATCH']._serialized_start=1002
+  _globals['_WATCH']._serialized_end=1024
+  _globals['_LISTREQUEST']._serialized_start=1026
+  _globals['_LISTREQUEST']._serialized_end=1073
+  _globals['_FIGURESREQUEST']._serialized_start=1075
+  _globals['_FIGURESREQUEST']._serialized_end=1091
+  _globals['_FIGURES']._serialized_start=1093
+  _globals['_FIGURES']._serialized_end=1119
+  _globals['_ITEM']._serialized_start=1121
+  _globals['_ITEM']._serialized_end=1190
+  _globals['_FINDREQUEST']._serialized_start=1192
+  _globals['_FINDREQUEST']._serialized_end=1280
+  _globals['_FOUND']._serialized_start=1282
+  _globals['_FOUND']._serialized_end=1346
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from . import collateral_pb2 as _collateral_pb2
 from . import verdictd_pb2 as _verdictd_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -108,20 +109,12 @@ class Figures(_message.Message):
     def __init__(self, metrics: _Optional[bytes] = ...) -> None: ...
 
 class Item(_message.Message):
-    __slots__ = ("kind", "body", "signature", "issuer_chain", "source", "is_from_peer")
-    KIND_FIELD_NUMBER: _ClassVar[int]
-    BODY_FIELD_NUMBER: _ClassVar[int]
-    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
-    ISSUER_CHAIN_FIELD_NUMBER: _ClassVar[int]
-    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("raw", "is_from_peer")
+    RAW_FIELD_NUMBER: _ClassVar[int]
     IS_FROM_PEER_FIELD_NUMBER: _ClassVar[int]
-    kind: str
-    body: bytes
-    signature: bytes
-    issuer_chain: bytes
-    source: str
+    raw: _collateral_pb2.RawCollateral
     is_from_peer: bool
-    def __init__(self, kind: _Optional[str] = ..., body: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., issuer_chain: _Optional[bytes] = ..., source: _Optional[str] = ..., is_from_peer: _Optional[bool] = ...) -> None: ...
+    def __init__(self, raw: _Optional[_Union[_collateral_pb2.RawCollateral, _Mapping[str, object]]] = ..., is_from_peer: _Optional[bool] = ...) -> None: ...
 
 class FindRequest(_message.Message):
     __slots__ = ("kind", "tee", "fmspc", "pck_ca", "seconds")
