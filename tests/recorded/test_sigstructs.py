@@ -1,0 +1,36 @@
+"""SIGSTRUCTs of real enclaves: they hold, and say what an independent reader found in them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.vectors import VECTORS, needs_vectors, vector
+from verdictd.enclave.sigstruct import parse_sigstruct
+from verdictd.enclave.sigstruct_checks import check_sigstruct
+
+pytestmark = [pytest.mark.vectors, needs_vectors]
+
+
+def _load() -> list[dict[str, Any]]:
+    if not VECTORS.is_dir():
+        return []
+    return [item for item in json.loads(vector("MANIFEST.json"))["items"] if item.get("kind") == "sigstruct"]
+
+
+@pytest.mark.parametrize("item", _load(), ids=lambda item: item["path"])
+def test_a_recorded_sigstruct_holds_and_reads_as_recorded(item: dict[str, Any]) -> None:
+    data, recorded = vector(item["path"]), item["sigstruct"]
+    assert recorded["signature_ok"]
+    assert [check.sentence for check in check_sigstruct(data) if check.refuses] == []
+    sigstruct = parse_sigstruct(data)
+    assert sigstruct.mr_enclave.hex() == recorded["mrenclave"]
+    assert sigstruct.mr_signer.hex() == recorded["mrsigner"]
+    assert (sigstruct.isv_prod_id, sigstruct.isv_svn) == (recorded["isvprodid"], recorded["isvsvn"])
+    assert sigstruct.attributes.hex() == recorded["attributes"]
+    assert sigstruct.attribute_mask.hex() == recorded["attribute_mask"]
+    assert (sigstruct.day, f"{sigstruct.vendor:08x}") == (recorded["date"], recorded["vendor"])
+
+
+def test_all_recorded_sigstructs_are_there() -> None:
+    assert len(_load()) >= 4
