@@ -33,6 +33,7 @@ class Subcommand(NamedTuple):
 SUBCOMMANDS = (
     Subcommand("appraise", "appraise a quote or a certificate, or again what was archived", "appraise"),
     Subcommand("show", "show what a quote or a certificate says, unverified", "show"),
+    Subcommand("reference", "make reference values from an enclave, a package or evidence", "reference"),
     Subcommand("attestations", "show why peers were accepted or refused", "attestations"),
     Subcommand("status", "show what verdictd trusts, holds and has decided", "status"),
     Subcommand("policy", "replace policy and reference values together, try them first, go back", "policy"),
