@@ -41,6 +41,8 @@ def read_rpm(stream: Stream, budget: Budget) -> Iterator[Member]:
     if (payload := tags.get(_PAYLOAD_FORMAT, "cpio")) != "cpio":
         raise UnsupportedError(f"the package's payload is of the format {payload!r:.40}, supported is cpio")
     peeked = PeekedStream(stream, _MAGIC_BYTES)
+    if len(peeked.head) < _MAGIC_BYTES:
+        raise MalformedError("it ends before its payload", remedy="fetch it anew: it was cut off")
     compression = find_compression(peeked.head)
     if compression is None and tags.get(_PAYLOAD_COMPRESSOR) == "lzma":
         compression = "lzma"
