@@ -80,7 +80,10 @@ def _run_flags(arguments: argparse.Namespace) -> int | None:
 def _build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Build the parser. Of the subcommands, only one that is named among the words has its own options."""
     parser = argparse.ArgumentParser(
-        prog="verdict", description="Configure verdictd, ask it why, and appraise evidence without it.", epilog=_EPILOG
+        prog="verdict",
+        description="Configure verdictd, ask it why, and appraise evidence without it.",
+        epilog=_EPILOG,
+        allow_abbrev=False,  # a subcommand's --set would be taken for the beginning of one of the original's flags
     )
     parser.add_argument("-V", "--version", action="version", version=f"verdict {__version__}")
     parser.add_argument(

@@ -90,6 +90,7 @@ def run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
     content = json.dumps(change.reference, indent=4, ensure_ascii=False)
     if arguments.output == _STDOUT:
         out.write(f"{content}\n")
+        sys.stderr.writelines(f"note: {note}\n" for note in change.notes)
     else:
         out.write(encode_report(findings, change) if arguments.json else describe(subjects, change))
     report = sys.stderr if arguments.json or arguments.output == _STDOUT else out
