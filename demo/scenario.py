@@ -16,12 +16,14 @@ from pathlib import Path
 
 from programs import Service, run
 from verdictd.ratstls.certificate_builder import build_identity
+from verdictd.reference.finder import find_subjects
+from verdictd.reference.subject import Subject
 from verdictd.simulator.attester import SimulatedAttester
+from verdictd.simulator.enclave import EnclaveSpec
 from verdictd.simulator.platform import SimulatedPlatform
 
 HERE = Path(__file__).resolve().parent
 VECTORS = Path(os.environ.get("VERDICTD_VECTORS", HERE.parents[1] / "shared" / "vectors"))
-OTHER_ENCLAVE = "ee" * 32
 
 
 class Demonstration:
@@ -31,6 +33,7 @@ class Demonstration:
         self.directory = directory
         self.client_api = ""
         self.host, self.port = "127.0.0.1", "0"
+        self.enclave = "app-1.signed.so"
 
     def headline(self, text: str) -> None:
         """Begin a part."""
@@ -61,7 +64,8 @@ class Demonstration:
         """Let the workload attest."""
         instances = ["-a", "sgx_ecdsa", "-v", "nullverifier", "-t", "openssl", "-c", "openssl"]
         where = ["-i", self.host, "-p", self.port, "--mutual", "--verdictd", "--simulate", "platform"]
-        self.shell("rats-tls-client", *instances, *where, *words, code=code)
+        own = [] if "--sim-enclave" in words else ["--sim-enclave", self.enclave]
+        self.shell("rats-tls-client", *instances, *where, *own, *words, code=code)
 
     def explain(self, daemon: Service, seen: int, reason: str) -> None:
         """Print why verdictd refused, from its log, and insist on the check that refused."""
@@ -84,6 +88,7 @@ def main() -> None:
                 set_reference_values(demo, daemon)
                 attest(demo, daemon)
                 refuse(demo, daemon)
+                upgrade(demo, daemon)
                 change_the_platform(demo, daemon)
             print(f"\nverdictd stopped with exit code {daemon.stop()}")
         appraise_genuine_hardware(demo)
@@ -108,19 +113,17 @@ def start_verdictd(demo: Demonstration, pccs_url: str) -> Service:
 
 def set_reference_values(demo: Demonstration, daemon: Service) -> None:
     """Section 3 of the scenario: export, make, test and upload reference values."""
+    demo.headline("An enclave such as the user builds, signed by its author; a simulated one, it is never run")
+    (demo.directory / "app-1").write_text("the user's application, version 1")
+    demo.shell("tee-sim", "enclave", "platform", "app-1", "-o", "app-1.signed.so")
     demo.headline("Reference values: as long as they are the shipped ones, nobody is let in")
     demo.verdict("--export-opa-reference", "sgxData")
     print((demo.directory / "sgxData").read_text())
     seen = len(daemon.lines)
     demo.attest(code=255)
     demo.explain(daemon, seen, "policy.reference")
-    demo.headline(
-        "Reference values and an evidence file from a quote of the user's own application; nobody types a hash"
-    )
-    demo.shell("tee-sim", "quote", "platform", "--report-data", "00", "-o", "quote.bin")
-    for form, path in (("reference", "sgxData"), ("evidence", "evidence")):
-        output = demo.shell("verdict", "show", "quote.bin", "--as", form)
-        (demo.directory / path).write_text(output)
+    demo.headline("Reference values and an evidence file from it, by one command; nobody types a hash")
+    demo.shell("verdict", "reference", "app-1.signed.so", "-o", "sgxData", "--evidence", "evidence")
     demo.headline("Test before upload, then upload")
     demo.verdict("--test-opa-local-reference", "sgxPolicy.rego", "./sgxData", "./evidence")
     demo.verdict("--set-opa-reference", "sgxData", "./sgxData")
@@ -139,17 +142,23 @@ def refuse(demo: Demonstration, daemon: Service) -> None:
     """Everything that must be turned away while the platform itself is in order."""
     demo.headline("Refused: another enclave")
     seen = len(daemon.lines)
-    demo.attest("--sim-mrenclave", OTHER_ENCLAVE, code=255)
+    (demo.directory / "app-2").write_text("the user's application, version 2")
+    demo.shell("tee-sim", "enclave", "platform", "app-2", "-o", "app-2.signed.so")
+    demo.attest("--sim-enclave", "app-2.signed.so", code=255)
     demo.explain(daemon, seen, "policy.decision")
     demo.headline("Refused: a debug enclave")
     seen = len(daemon.lines)
     demo.attest("--debug-enclave", code=255)
     demo.explain(daemon, seen, "enclave.debug")
     demo.headline("Refused: somebody else's genuine evidence in a certificate of one's own (binding)")
+    demo.shell("tee-sim", "quote", "platform", "--report-data", "00", "-o", "quote.bin")
     knock(demo, daemon, "replay", "quote.bin", "certificate.report_data")
     demo.headline("Refused: somebody else's genuine certificate, without its key (handshake)")
     platform = SimulatedPlatform.load(demo.directory / "platform")
-    victim = build_identity(at=datetime.now(UTC), make_quote=SimulatedAttester(platform).quote)
+    (app,) = find_subjects(demo.directory / demo.enclave)
+    assert isinstance(app, Subject)
+    spec = EnclaveSpec(mr_enclave=app.values.mr_enclave, mr_signer=app.values.mr_signer)
+    victim = build_identity(at=datetime.now(UTC), make_quote=SimulatedAttester(platform, spec).quote)
     (demo.directory / "stolen.der").write_bytes(victim.certificate_der)
     knock(demo, daemon, "steal", "stolen.der", "does not hold the key")
 
@@ -166,6 +175,24 @@ def knock(demo: Demonstration, daemon: Service, attack: str, loot: str, reason: 
     if done.returncode != 1:
         raise SystemExit(f"the attack {attack} was not turned away")
     demo.explain(daemon, seen, reason)
+
+
+def upgrade(demo: Demonstration, daemon: Service) -> None:
+    """The next version is allowed beside the first one, then the first one no longer."""
+    demo.headline("A rolling upgrade: the next version beside the first one, tested and uploaded in one step")
+    demo.verdict("reference", "app-2.signed.so", "--set", "sgxData", "--merge-held")
+    for version in ("app-1", "app-2"):
+        demo.attest("--sim-enclave", f"{version}.signed.so")
+    demo.headline("And then the first one no longer")
+    demo.verdict("reference", "app-1.signed.so", "--set", "sgxData", "--merge-held", "--remove")
+    seen = len(daemon.lines)
+    demo.attest("--sim-enclave", "app-1.signed.so", code=255)
+    demo.explain(daemon, seen, "policy.decision")
+    demo.headline("Refused: an image that was altered after it was signed, which has its signature still")
+    image = (demo.directory / "app-2.signed.so").read_bytes()
+    (demo.directory / "altered.so").write_bytes(image.replace(b"version 2", b"version 3"))
+    demo.shell("verdict", "reference", "altered.so", "-o", "sgxData", code=1)
+    demo.enclave = "app-2.signed.so"
 
 
 def change_the_platform(demo: Demonstration, daemon: Service) -> None:

@@ -8,6 +8,7 @@ from fuzz.targets import (
     collateral_files,
     der,
     documents,
+    enclave_images,
     endorsements,
     evidence,
     evidence_file,
@@ -26,6 +27,7 @@ from fuzz.targets import (
     signed_quote,
     tls_certificate,
     tls_server,
+    unpacking,
     x509_names,
 )
 
@@ -36,6 +38,7 @@ _MODULES = (
     collateral_files,
     der,
     documents,
+    enclave_images,
     endorsements,
     evidence,
     evidence_file,
@@ -54,6 +57,7 @@ _MODULES = (
     signed_quote,
     tls_certificate,
     tls_server,
+    unpacking,
     x509_names,
 )
 

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 from tests.e2e.conftest import TRUST
-from tests.e2e.processes import Verifier, verifier
+from tests.e2e.processes import CLIENT_FLAGS, Verifier, run, verifier
 from tests.unit.enclave import images
 from tests.unit.unpacking.packages import build_rpm
-from verdictd.enclave.sigstruct import parse_sigstruct
 
 OLD = images.typical()
 NEW = images.Enclave(segments=[images.Segment(0, images.PF_R | images.PF_X, b"the next version" * 999)])
@@ -17,9 +16,7 @@ def build_package(directory: Path, enclave: images.Enclave, name: str) -> list[s
     """Build a package with an enclave; return the flags by which a simulated workload runs it."""
     image = images.build(enclave, {"isv_svn": b"\x01\0"})
     (directory / name).write_bytes(build_rpm({"./usr/share/app/enclave.signed.so": image}, compression="xz"))
-    signature = parse_sigstruct(image[image.index(bytes.fromhex("06000000e1")) :][:1808])
-    flags = ["--sim-mrenclave", signature.mr_enclave.hex(), "--sim-mrsigner", signature.mr_signer.hex()]
-    return [*flags, "--sim-isv-prod-id", "0", "--sim-isv-svn", "1"]
+    return ["--sim-enclave", name]
 
 
 def accepts(verdictd: Verifier, workload: list[str]) -> bool:
@@ -104,3 +101,11 @@ def test_an_enclave_that_is_still_allowed_otherwise_is_not_said_to_be_removed(pl
         assert done.returncode == 1
         assert "and it must not allow it any more" in done.stdout
         assert held(place) == before
+
+
+def test_an_enclave_that_no_cpu_would_start_runs_nowhere(place: Path) -> None:
+    image = images.build(OLD)
+    (place / "altered.so").write_bytes(image.replace(b"constants", b"Constants"))
+    done = run("rats-tls-client", *CLIENT_FLAGS, "--simulate", "platform", "--sim-enclave", "altered.so", cwd=place)
+    assert done.returncode != 0
+    assert "altered.so would not start: check image.mr_enclave failed" in done.stderr

@@ -22,12 +22,12 @@ def test_the_scenario_command_by_command(tmp_path: Path) -> None:
         # While these are in force nobody is let in, however genuine.
         why = verdictd.explain(verdictd.attest())
         assert "policy.reference failed: found the shipped, empty reference" in why
-        assert "--set-opa-reference sgxData FILE" in why
+        assert "reference ENCLAVE --set sgxData" in why
 
         enclave = ["--mrenclave", "ab" * 32, "--mrsigner", "cd" * 32, "--isv-prod-id", "3", "--isv-svn", "5"]
         run("tee-sim", "quote", "platform", "--report-data", "00", "-o", "quote.bin", *enclave, cwd=tmp_path)
-        for form, name in (("reference", "sgxData"), ("evidence", "evidence")):
-            (tmp_path / name).write_text(run("verdict", "show", "quote.bin", "--as", form, cwd=tmp_path).stdout)
+        made = run("verdict", "reference", "quote.bin", "-o", "sgxData", "--evidence", "evidence", cwd=tmp_path)
+        assert made.returncode == 0, made.stderr
         measures = {"mrEnclave": "q6ur" * 10 + "q6s=", "mrSigner": "zc3N" * 10 + "zc0="}
         assert json.loads((tmp_path / "evidence").read_text()) == measures | {"productId": 3, "svn": 5}
         assert json.loads((tmp_path / "sgxData").read_text()) == {

@@ -66,6 +66,9 @@ def add_sample_options(parser: argparse.ArgumentParser, environment: Mapping[str
     )
     own.add_argument("--simulate", metavar="DIR", help="prove ourselves by the simulated platform in DIR, see tee-sim")
     own.add_argument(
+        "--sim-enclave", metavar="FILE", help="with --simulate: the signed enclave that runs, or a package with it"
+    )
+    own.add_argument(
         "--sim-mrenclave", type=bytes.fromhex, metavar="HEX", help="with --simulate: the enclave's measure"
     )
     own.add_argument("--sim-mrsigner", type=bytes.fromhex, metavar="HEX", help="with --simulate: the enclave's signer")

@@ -23,6 +23,8 @@ from verdictd.ratstls.certificate import attestation_id
 from verdictd.ratstls.channel import PeerVerdict, Role
 from verdictd.ratstls.evidence import CertificateFormat
 from verdictd.ratstls.tls_context import RATSTLSContext
+from verdictd.reference.finder import find_subjects, select
+from verdictd.reference.subject import Subject
 from verdictd.simulator.enclave import EnclaveSpec
 
 _LOGGER = logging.getLogger(__name__)
@@ -135,6 +137,8 @@ def _open_attester(arguments: argparse.Namespace) -> Attester | None:
 
 
 def _read_enclave(arguments: argparse.Namespace) -> EnclaveSpec:
+    if arguments.sim_enclave is not None:
+        return _measure_enclave(Path(arguments.sim_enclave), debug=arguments.debug_enclave)
     usual = EnclaveSpec()
     try:
         return EnclaveSpec(
@@ -146,3 +150,19 @@ def _read_enclave(arguments: argparse.Namespace) -> EnclaveSpec:
         )
     except ValueError as error:
         raise ConfigError(f"the simulated enclave cannot be: {error}") from error
+
+
+def _measure_enclave(path: Path, *, debug: bool) -> EnclaveSpec:
+    """What a CPU would measure, if it ran the enclave in this file."""
+    for finding in select(find_subjects(path), None, str(path)):
+        if isinstance(finding, Subject):
+            values = finding.values
+            return EnclaveSpec(
+                mr_enclave=values.mr_enclave,
+                mr_signer=values.mr_signer,
+                isv_prod_id=values.isv_prod_id,
+                isv_svn=values.isv_svn,
+                debug=debug,
+            )
+        raise ConfigError(f"{finding.where} would not start: {finding.reason}")
+    raise ConfigError(f"there is no enclave in {path}")

@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
 
-from verdictd.cli.files import write_whole
+from verdictd.cli.files import read_bounded, write_whole
 from verdictd.cli.logs import configure_logging
 from verdictd.core.errors import VerdictdError
 from verdictd.daemon.settings_address import parse_address
 from verdictd.simulator.collateral_file import encode_collateral_file
 from verdictd.simulator.enclave import DEFAULT_MR_ENCLAVE, DEFAULT_MR_SIGNER
+from verdictd.simulator.enclave_author import MAX_ENCLAVE_CONTENT_BYTES, load_author_key
+from verdictd.simulator.enclave_image import EnclaveIdentity, build_enclave_image
 from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.simulator.quote_builder import REPORT_DATA_BYTES
 from verdictd.simulator.server import CollateralServer
@@ -65,6 +67,14 @@ def _quote(options: argparse.Namespace) -> None:
         quote_version=options.quote_version,
     )
     _write(options.output, quote)
+
+
+def _enclave(options: argparse.Namespace) -> None:
+    content = read_bounded(options.content, MAX_ENCLAVE_CONTENT_BYTES)
+    identity = EnclaveIdentity(
+        isv_prod_id=options.isv_prod_id, isv_svn=options.isv_svn, signed_on=datetime.now(UTC).date()
+    )
+    _write(options.output, build_enclave_image(content, load_author_key(options.directory), identity))
 
 
 def _collateral(options: argparse.Namespace) -> None:
@@ -196,10 +206,16 @@ def _parser() -> argparse.ArgumentParser:
     quote.add_argument("--debug", action="store_true", help="a debug enclave")
     quote.add_argument("--quote-version", type=int, choices=(3, 4, 5), default=3)
 
+    enclave = command("enclave", "build a signed enclave image, of any content, to take reference values from")
+    enclave.set_defaults(run=_enclave)
+    enclave.add_argument("content", metavar="CONTENT", help="a file: what the enclave holds; it is not run")
+    enclave.add_argument("--isv-prod-id", type=_u16, default=0, metavar="N")
+    enclave.add_argument("--isv-svn", type=_u16, default=0, metavar="N")
+
     collateral = command("collateral", "issue collateral as one JSON file")
     collateral.set_defaults(run=_collateral)
     collateral.add_argument("--at", type=_instant, metavar="TIME", help="issue it for this instant instead of now")
-    for with_output in (quote, collateral):
+    for with_output in (quote, enclave, collateral):
         with_output.add_argument("-o", "--output", required=True, metavar="FILE", help="- for standard output")
 
     serve = command("serve", "serve collateral as a PCCS does, until SIGINT or SIGTERM")

@@ -9,6 +9,6 @@ def explain_open_reference(settings: Settings, *, is_open: bool) -> str | None:
     if not is_open or settings.allow_any_enclave or settings.enforced_verifier is VerifierName.NULL:
         return None
     return (
-        f"name yours: verdict --client-api {settings.client_api} --set-opa-reference sgxData FILE"
-        " (verdict show QUOTE --as reference writes such a file); or start verdictd with --allow-any-enclave"
+        f"name yours: verdict --client-api {settings.client_api} reference ENCLAVE --set sgxData"
+        " (a signed enclave, a package with it, or a quote of it); or start verdictd with --allow-any-enclave"
     )

@@ -40,13 +40,13 @@ class FileReader:
         return bytes(data)
 
     def read_into(self, offset: int, buffers: Sequence[memoryview], what: str) -> None:
-        """Fill all these buffers, no more than 1,024, with what stands in the file one after the other.
+        """Fill these buffers, 1,024 at most and all of one size, with what stands in the file one after the other.
 
         Raises:
             MalformedError: the file ends before.
             ConfigError: the operating system cannot read it.
         """
-        wanted = sum(map(len, buffers))
+        wanted = len(buffers) * len(buffers[0])
         try:
             done = os.preadv(self._descriptor, buffers, offset)
         except OSError as error:

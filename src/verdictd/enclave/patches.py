@@ -41,7 +41,7 @@ class PatchedFile:
     def read_into(self, offset: int, buffers: Sequence[memoryview]) -> None:
         """Fill buffers of the same size; see `FileReader.read_into`."""
         self._file.read_into(offset, buffers, "a segment")
-        end = offset + sum(map(len, buffers))
+        end = offset + len(buffers) * len(buffers[0])
         for granule in range(offset // _GRANULE, end // _GRANULE + 1):
             for target, content in self._granules.get(granule, ()):
                 if target < end and target + len(content) > offset:

@@ -14,7 +14,7 @@ STRICT = Settings(mutual=True)
 def test_the_open_reference_refuses_and_the_remedy_can_be_typed_as_it_is() -> None:
     remedy = explain_open_reference(STRICT, is_open=True)
     assert remedy is not None
-    assert f"verdict --client-api {STRICT.client_api} --set-opa-reference sgxData FILE" in remedy
+    assert f"verdict --client-api {STRICT.client_api} reference ENCLAVE --set sgxData" in remedy
 
 
 def test_it_does_not_where_it_was_allowed_or_nobody_is_judged_or_somebody_is_named() -> None:

@@ -93,7 +93,7 @@ def test_adding_to_the_shipped_reference_replaces_what_allowed_anything() -> Non
 
 
 def test_adding_keeps_what_else_is_in_the_file() -> None:
-    existing = {**make_reference([enclave(1)]).reference, "mine": {"a": 1}}
+    existing: dict[str, JSONValue] = {**make_reference([enclave(1)]).reference, "mine": {"a": 1}}
     assert add_to_reference(existing, [enclave(2)]).reference["mine"] == {"a": 1}
     assert take_from_reference({**existing, "mrEnclave": [digest(1), digest(2)]}, [enclave(2)]).reference["mine"]
 
@@ -117,7 +117,7 @@ def test_adding_a_signer_to_signers_allows_both() -> None:
 
 
 def test_adding_to_named_enclaves_of_any_signer_leaves_the_signer_open() -> None:
-    existing = {"mrEnclave": [digest(1)], "mrSigner": [], "productId": 0, "svn": 0}
+    existing: dict[str, JSONValue] = {"mrEnclave": [digest(1)], "mrSigner": [], "productId": 0, "svn": 0}
     added = add_to_reference(existing, [enclave(2)])
     assert added.reference["mrSigner"] == []
     assert any("any signer" in note for note in added.notes)
@@ -196,7 +196,7 @@ def test_adding_never_shuts_out_and_removing_never_lets_in(
 
 def test_the_difference_names_what_is_gained_and_lost() -> None:
     before = make_reference([enclave(1), enclave(2)]).reference
-    after = {**before, "mrEnclave": [digest(2), digest(3)], "svn": 7, "new": True}
+    after: dict[str, JSONValue] = {**before, "mrEnclave": [digest(2), digest(3)], "svn": 7, "new": True}
     assert describe_difference(before, after) == [
         f"- mrEnclave: {digest(1)}",
         f"+ mrEnclave: {digest(3)}",
