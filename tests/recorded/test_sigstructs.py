@@ -1,5 +1,6 @@
 """SIGSTRUCTs of real enclaves: they hold, and say what an independent reader found in them."""
 
+import base64
 import json
 from typing import Any
 
@@ -30,6 +31,12 @@ def test_a_recorded_sigstruct_holds_and_reads_as_recorded(item: dict[str, Any]) 
     assert sigstruct.attributes.hex() == recorded["attributes"]
     assert sigstruct.attribute_mask.hex() == recorded["attribute_mask"]
     assert (sigstruct.day, f"{sigstruct.vendor:08x}") == (recorded["date"], recorded["vendor"])
+
+
+def test_the_signer_of_the_stub_enclave_is_the_one_of_the_walk_through() -> None:
+    """Its packages are signed with the sample key of Intel's SDK, as this enclave is."""
+    sigstruct = parse_sigstruct(vector("sgx-enclave/oasis-core/go/common/sgx/sig1.sigstruct.bin"))
+    assert base64.b64encode(sigstruct.mr_signer) == b"g9cZ533qyhRw9rr2Kk13QwPImdtpAg+ccO4d/AjHzp4="
 
 
 def test_all_recorded_sigstructs_are_there() -> None:

@@ -35,6 +35,7 @@ from tests.unit.enclave.images import (
 )
 from verdictd.core.errors import LimitExceededError, MalformedError, UnsupportedError, VerdictdError
 from verdictd.enclave.sdk_image import SdkEnclave, measure_sdk_enclave
+from verdictd.enclave.sgxs import measure_sgxs
 from verdictd.enclave.sigstruct import parse_sigstruct
 
 UNSIGNED = bytes(1808)
@@ -405,9 +406,15 @@ REAL = Path(os.environ.get("VERDICTD_REAL_ENCLAVES", "/nonexistent"))
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="VERDICTD_REAL_ENCLAVES names no directory with real signed enclaves")
 def test_real_enclaves_measure_as_they_were_signed() -> None:
-    images = [path for path in sorted(REAL.iterdir()) if path.read_bytes()[:4] == b"\x7fELF"]
-    assert images
-    for path in images:
+    measured_ones = 0
+    for path in sorted(REAL.iterdir()):
         with path.open("rb") as file:
-            for found in measure_sdk_enclave(file):
-                assert found.mr_enclave == parse_sigstruct(found.sigstruct).mr_enclave, path
+            if path.suffix == ".sgxs" and path.with_suffix(".sig").exists():
+                signed = parse_sigstruct(path.with_suffix(".sig").read_bytes()).mr_enclave
+                assert measure_sgxs(file) == signed, path
+                measured_ones += 1
+            elif file.peek(4).startswith(b"\x7fELF"):
+                for found in measure_sdk_enclave(file):
+                    assert found.mr_enclave == parse_sigstruct(found.sigstruct).mr_enclave, path
+                    measured_ones += 1
+    assert measured_ones
