@@ -14,9 +14,9 @@ from verdictd.core.errors import VerdictdError
 from verdictd.ratstls.attested_connection import AttestedConnection
 from verdictd.ratstls.channel import Endpoint, PeerAccepted, PeerRefused, Role
 from verdictd.ratstls.connection_server import EndpointFactory, HandshakeOutcome
-from verdictd.ratstls.endpoint import RATSTLSEndpoint
 from verdictd.ratstls.nulltls import NullTLSEndpoint
 from verdictd.ratstls.server import serve
+from verdictd.ratstls.server_endpoint import ServerEndpoint
 
 _LOGGER = logging.getLogger(__name__)
 _ANSWER_BYTES = 255
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         context = None if arguments.tls == "nulltls" else make_tls_context(Role.SERVER, arguments, peer)
 
         def make_endpoint(_: str) -> Endpoint:
-            return NullTLSEndpoint() if context is None else RATSTLSEndpoint(context, peer.judge)
+            return NullTLSEndpoint() if context is None else ServerEndpoint(context, peer.judge)
 
         asyncio.run(_serve(arguments.ip, arguments.port, make_endpoint))
     except VerdictdError as error:

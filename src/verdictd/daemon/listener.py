@@ -13,9 +13,9 @@ from verdictd.keybroker.session import Session
 from verdictd.ratstls.attested_connection import AttestedConnection
 from verdictd.ratstls.channel import Endpoint, PeerAccepted, PeerRefused
 from verdictd.ratstls.connection_server import HandshakeOutcome
-from verdictd.ratstls.endpoint import RATSTLSEndpoint
 from verdictd.ratstls.limits import ServerLimits
 from verdictd.ratstls.nulltls import NullTLSEndpoint
+from verdictd.ratstls.server_endpoint import ServerEndpoint
 from verdictd.ratstls.tls_context import RATSTLSContext
 
 _LOGGER = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class AttestationListener:
             return NullTLSEndpoint()
         judge = ConnectionJudge(serving.judging, self._clock)
         self._judges[peer] = judge
-        return RATSTLSEndpoint(serving.context, judge)
+        return ServerEndpoint(serving.context, judge)
 
     def observe(self, handshake: HandshakeOutcome) -> None:
         """Record what became of a handshake.

@@ -22,6 +22,8 @@ from verdictd.ratstls.channel import (
     PeerVerdict,
     Role,
 )
+from verdictd.ratstls.record_layer import RecordLayer
+from verdictd.ratstls.succession import carry_on
 from verdictd.ratstls.tls_context import PeerGate, RATSTLSContext
 
 _READ_BYTES: Final = 64 * 1024
@@ -129,6 +131,21 @@ class RATSTLSEndpoint:
             self._say_goodbye()
         if ChannelState.CLOSED in NEXT_STATES[self._state]:
             self._move_to(ChannelState.CLOSED)
+
+    def hand_over(self, emitted: bytes) -> RecordLayer | None:
+        """Return what carries a server's open connection on; ``None`` where this endpoint has to, as it can.
+
+        To be called right after the record that completed the handshake, with all that `bytes_to_send` returned since.
+        Where something is returned this endpoint must not be used any more.
+        """
+        if self._state is not ChannelState.OPEN or self._context.role is not Role.SERVER:
+            raise RuntimeError("only a server's connection is handed over, when it has just been opened")
+        identity = self._context.identity
+        identifier = None if identity is None else identity.attestation_id
+        successor = carry_on(self._connection, self._gate.secrets, emitted, identifier)
+        if successor is not None:
+            self._state = ChannelState.CLOSED
+        return successor
 
     def _continue_handshake(self) -> tuple[Event, ...]:
         try:

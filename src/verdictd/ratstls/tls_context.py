@@ -13,6 +13,7 @@ from verdictd.core.errors import VerdictdError
 from verdictd.ratstls.certificate import attestation_id, parse_certificate
 from verdictd.ratstls.certificate_builder import Identity
 from verdictd.ratstls.channel import Judge, PeerVerdict, Role
+from verdictd.ratstls.succession import TrafficSecrets
 
 _TLS12_CIPHERS: Final = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 _FORGIVEN_FINDINGS: Final = frozenset(
@@ -34,15 +35,17 @@ class PeerGate:
     OpenSSL calls several times about the same certificate; the judge is called once, with the first one seen.
 
     Attributes:
+        secrets: of a server's connection, until it is handed over.
         verdict: the judge's, or the gate's own refusal; ``None`` while no certificate has come.
         interruption: what must not be swallowed on the way through OpenSSL (Ctrl-C), to be raised again after it.
     """
 
-    __slots__ = ("_certificate_der", "_judge", "interruption", "verdict")
+    __slots__ = ("_certificate_der", "_judge", "interruption", "secrets", "verdict")
 
     def __init__(self, judge: Judge) -> None:
         self._judge: Judge | None = judge
         self._certificate_der: bytes | None = None
+        self.secrets = TrafficSecrets()
         self.verdict: PeerVerdict | None = None
         self.interruption: BaseException | None = None
 
@@ -157,6 +160,8 @@ def _make_context(role: Role, identity: Identity | None, *, asks_peer: bool) -> 
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     verify_mode = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT if asks_peer else SSL.VERIFY_NONE
     context.set_verify(verify_mode, _judge_certificate)
+    if role is Role.SERVER:
+        context.set_keylog_callback(_note_secret)
     if identity is not None:
         context.use_certificate(x509.load_der_x509_certificate(identity.certificate_der))
         context.use_privatekey(identity.private_key)
@@ -170,6 +175,13 @@ def _used_key(certificate: crypto.X509) -> bytes:
         return crypto.dump_publickey(crypto.FILETYPE_ASN1, certificate.get_pubkey())
     except crypto.Error:
         return b""
+
+
+def _note_secret(connection: SSL.Connection, line: bytes) -> None:
+    """Called with every secret of a handshake, which are kept in memory alone, and only those of the data to come."""
+    gate = connection.get_app_data()
+    if isinstance(gate, PeerGate):
+        gate.secrets.note(line)
 
 
 def _judge_certificate(connection: SSL.Connection, certificate: crypto.X509, finding: int, depth: int, _: int) -> bool:

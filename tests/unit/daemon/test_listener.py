@@ -32,6 +32,7 @@ from verdictd.ratstls.connection_server import HandshakeOutcome
 from verdictd.ratstls.endpoint import RATSTLSEndpoint
 from verdictd.ratstls.limits import ServerLimits
 from verdictd.ratstls.nulltls import NullTLSEndpoint
+from verdictd.ratstls.server_endpoint import ServerEndpoint
 from verdictd.ratstls.tls_context import RATSTLSContext
 
 PEER = "192.0.2.7:4711"
@@ -266,7 +267,7 @@ def test_without_tls_nobody_is_judged_and_the_log_says_so(caplog: pytest.LogCapt
 def test_connections_keep_what_they_began_with_when_something_else_is_served() -> None:
     fixture = Fixture()
     before = fixture.listener.make_endpoint(PEER)
-    assert isinstance(before, RATSTLSEndpoint)
+    assert isinstance(before, ServerEndpoint)
     fixture.listener.replace(Serving(judging=fixture.listener.serving.judging, context=None))
     assert isinstance(fixture.listener.make_endpoint("192.0.2.8:1"), NullTLSEndpoint)
 

@@ -13,6 +13,7 @@ from verdictd.ratstls.connection_server import HandshakeOutcome
 from verdictd.ratstls.endpoint import RATSTLSEndpoint
 from verdictd.ratstls.limits import ServerLimits
 from verdictd.ratstls.server import RATSTLSServer, serve
+from verdictd.ratstls.server_endpoint import ServerEndpoint
 from verdictd.ratstls.tls_context import RATSTLSContext
 
 LIMITS = ServerLimits(handshake_timeout_s=20, idle_timeout_s=20, write_timeout_s=20, farewell_timeout_s=1)
@@ -59,7 +60,7 @@ async def serving(
     server = await serve(
         "127.0.0.1",
         0,
-        endpoint_factory=factory or (lambda _: RATSTLSEndpoint(context, judge)),
+        endpoint_factory=factory or (lambda _: ServerEndpoint(context, judge)),
         handler=handler,
         observer=outcomes.append,
         limits=limits,
