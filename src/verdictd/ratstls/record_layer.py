@@ -41,6 +41,8 @@ _ILLEGAL_PARAMETER, _DECODE_ERROR = 47, 50
 _KEY_UPDATE: Final = 24
 _KEY_UPDATE_HEADER: Final = b"\x18\x00\x00\x01"
 _NOT_REQUESTED, _REQUESTED = 0, 1
+_MAX_RECEIVED_RECORDS: Final = 2**24
+"""Under one key. How many a client may send so is its own to know, OpenSSL's never change their key: RFC 8446, 5.5."""
 _MAX_KEY_UPDATES: Final = 32
 """In a row, without data: each costs us much more than it costs the peer."""
 
@@ -159,7 +161,7 @@ class RecordLayer:
     def _open(self, header: bytes, body: bytes) -> tuple[int, bytes]:
         """Open a record: the type of its content, and its content."""
         assert self._receiving is not None
-        if self._receiving.is_worn:
+        if self._receiving.sequence >= _MAX_RECEIVED_RECORDS:
             raise _RecordError(_UNEXPECTED_MESSAGE, "the client has used one key for too many records")
         if len(body) <= TAG_BYTES:
             raise _RecordError(_BAD_RECORD_MAC, "the client sent a record that is too short to verify")

@@ -67,11 +67,6 @@ class TrafficKey:
         self._iv = int.from_bytes(_expand_label(suite.hash, secret, b"iv", _IV_BYTES), "big")
         self.sequence = 0
 
-    @property
-    def is_worn(self) -> bool:
-        """Whether it has protected as many records as one key may."""
-        return self.sequence >= MAX_RECORDS_OF_A_KEY
-
     def seal(self, content_type: int, content: bytes) -> bytes:
         """Protect one record.
 
@@ -85,7 +80,7 @@ class TrafficKey:
         Raises:
             RuntimeError: the key is worn; it must be followed by another one.
         """
-        if self.is_worn:
+        if self.sequence >= MAX_RECORDS_OF_A_KEY:
             raise RuntimeError("a key that is worn protects no further record")
         header = bytes((APPLICATION_DATA,)) + _LEGACY_VERSION + (len(content) + 1 + TAG_BYTES).to_bytes(2, "big")
         return header + self._cipher().encrypt(self._next_nonce(), content + bytes((content_type,)), header)
