@@ -26,7 +26,7 @@ from verdictd.ratstls.channel import (
     PeerVerdict,
     Role,
 )
-from verdictd.ratstls.endpoint import RATSTLSEndpoint
+from verdictd.ratstls.server_endpoint import ServerEndpoint
 from verdictd.ratstls.tls_context import RATSTLSContext
 
 _FAULT = "fault in the verifier"
@@ -52,7 +52,7 @@ def check(data: bytes) -> None:
         reason = "; ".join(each.sentence for each in result.refusals) or "accepted"
         return PeerVerdict(attestation_id=attestation_id(der), allowed=result.allowed, reason=reason, result=result)
 
-    endpoint = RATSTLSEndpoint(_context(), judge)
+    endpoint = ServerEndpoint(_context(), judge)
     events = list(endpoint.start())
     for piece in chunks(stream, sizes):
         events += endpoint.receive(piece)
@@ -88,7 +88,7 @@ def _client(version: int, certificate: bytes | None) -> SSL.Connection:
 def _record(version: int, certificate: bytes | None, *, flights: int = 3) -> bytes:
     """Return what a client says in a handshake with the server, as far as the flights named."""
     client = _client(version, certificate)
-    server = RATSTLSEndpoint(
+    server = ServerEndpoint(
         _context(), lambda der: PeerVerdict(attestation_id=attestation_id(der), allowed=True, reason="")
     )
     server.start()
@@ -123,7 +123,12 @@ def seeds() -> dict[str, bytes]:
 
 TARGET = FuzzTarget(
     name="tls_server",
-    modules=("verdictd.ratstls.endpoint", "verdictd.ratstls.tls_context", "verdictd.ratstls.alerts"),
+    modules=(
+        "verdictd.ratstls.endpoint",
+        "verdictd.ratstls.server_endpoint",
+        "verdictd.ratstls.tls_context",
+        "verdictd.ratstls.alerts",
+    ),
     check=check,
     seeds=seeds,
 )

@@ -84,6 +84,38 @@ def test_it_is_accepted_and_served(files: Path, version: str, size: int) -> None
     run(test)
 
 
+@pytest.mark.parametrize("command", [b"k", b"K"], ids=["its own", "its own and ours"])
+def test_it_changes_keys_as_often_as_it_likes(files: Path, command: bytes) -> None:
+    async def test() -> None:
+        async with serving() as served:
+            process = await asyncio.create_subprocess_exec(
+                *("openssl", "s_client", "-connect", f"{served.host}:{served.port}", "-tls1_3", *OWN),
+                cwd=files,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            assert process.stdin is not None
+            assert process.stdout is not None
+            said = b""
+            try:
+                async with asyncio.timeout(30):
+                    for turn in range(3):
+                        process.stdin.write(command + b"\n")
+                        await asyncio.sleep(0.2)  # a line by itself is a command
+                        process.stdin.write(b"after change %d\n" % turn)
+                        while b"\nafter change %d" % turn not in said and (more := await process.stdout.read(65536)):
+                            said += more
+            finally:
+                process.kill()
+                process.stdin.close()
+                await process.wait()
+        assert said.count(b"KEYUPDATE") == 3
+        assert all(b"\nafter change %d" % turn in said for turn in range(3))
+
+    run(test)
+
+
 @BOTH
 def test_it_agrees_on_an_authenticated_cipher_and_sees_our_certificate(files: Path, version: str) -> None:
     async def test() -> None:
