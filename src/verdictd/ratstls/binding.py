@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from verdictd.core.checks import Check, CheckLog
 from verdictd.ratstls.certificate import ENDORSEMENTS_OID, EVIDENCE_OID, LEGACY_KINDS, RATSTLSCertificate
+from verdictd.ratstls.certificate_memory import recall
 from verdictd.ratstls.evidence import PUBLIC_KEY_HASH_CLAIM
 
 _PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -59,8 +60,7 @@ def check_certificate(certificate: RATSTLSCertificate, at: datetime) -> tuple[Ch
         RFC 5280, 4.1.2 and 4.2; RFC 8446, 4.4.2 for what a key must be good for.
     """
     log = CheckLog()
-    key = _check_key(certificate, log)
-    _check_self_signature(certificate, key, log)
+    log.extend(recall("own key and signature", certificate.der, lambda: _check_key_and_signature(certificate)))
     log.require(
         certificate.subject_der == certificate.issuer_der,
         "certificate.names",
@@ -82,6 +82,13 @@ def check_certificate(certificate: RATSTLSCertificate, at: datetime) -> tuple[Ch
         "no critical extension that is not understood here",
         f"critical {', '.join(unknown)}" if unknown else _describe_extensions(certificate),
     )
+    return log.finish()
+
+
+def _check_key_and_signature(certificate: RATSTLSCertificate) -> tuple[Check, ...]:
+    """What the certificate's bytes alone determine, and what costs most of judging it."""
+    log = CheckLog()
+    _check_self_signature(certificate, _check_key(certificate, log), log)
     return log.finish()
 
 

@@ -7,13 +7,13 @@ algorithm, Gramine's object identifier. So what matters is read here, byte for b
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Final
 
 from verdictd.core.der import BIT_STRING, BOOLEAN, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE
 from verdictd.core.errors import LimitExceededError, MalformedError, UnsupportedError
 from verdictd.core.limits import MAX_CERTIFICATE_BYTES
 from verdictd.ratstls import der as asn1
+from verdictd.ratstls.certificate_memory import recall
 from verdictd.ratstls.der import DERElement, DERReader
 from verdictd.ratstls.endorsements import parse_endorsements_extension
 from verdictd.ratstls.evidence import (
@@ -47,7 +47,6 @@ _VERSION_TAG: Final = 0xA0
 _ISSUER_ID_TAGS: Final = (0x81, 0x82)
 _EXTENSIONS_TAG: Final = 0xA3
 _MAX_VERSION: Final = 3
-_REMEMBERED: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,12 +146,12 @@ def parse_certificate(data: bytes) -> RATSTLSCertificate:
         raise LimitExceededError(f"certificate is {len(data)} bytes long, the limit is {MAX_CERTIFICATE_BYTES}")
     if not looks_like_certificate(data):
         raise MalformedError("expected a certificate in PEM or DER, found neither by its first bytes")
-    return _parse_der(bytes(data) if data[:1] == b"\x30" else asn1.decode_pem(data, "CERTIFICATE"))
+    der = bytes(data) if data[:1] == b"\x30" else asn1.decode_pem(data, "CERTIFICATE")
+    return recall("parsed", der, lambda: _parse_der(der))
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def _parse_der(der: bytes) -> RATSTLSCertificate:
-    """Parse a certificate that is not too long. The TLS layer and the appraisal ask for the same one in close turn."""
+    """Parse a certificate that is not too long."""
     outer = DERReader(der)
     certificate = outer.read(SEQUENCE, "certificate").reader()
     outer.finish("certificate")

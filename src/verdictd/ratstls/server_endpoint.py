@@ -45,7 +45,6 @@ class ServerEndpoint:
         start = 0
         while start < len(data) and isinstance(self._present, RATSTLSEndpoint) and self._is_handshaking():
             end = self._find_end(data, start)
-            self._outgoing += self._present.bytes_to_send()
             events += self._present.receive(data[start:end])
             start = end
             if self._present.state is ChannelState.OPEN:

@@ -12,6 +12,7 @@ from OpenSSL import SSL, crypto
 from verdictd.core.errors import VerdictdError
 from verdictd.ratstls.certificate import attestation_id, parse_certificate
 from verdictd.ratstls.certificate_builder import Identity
+from verdictd.ratstls.certificate_memory import recall
 from verdictd.ratstls.channel import Judge, PeerVerdict, Role
 from verdictd.ratstls.succession import TrafficSecrets
 
@@ -69,7 +70,7 @@ class PeerGate:
         der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         if self._certificate_der is None:
             self._certificate_der = der
-            if parse_certificate(der).spki_der != _used_key(certificate):
+            if not recall("key as used", der, lambda: parse_certificate(der).spki_der == _used_key(certificate)):
                 self.refuse("the certificate's key is not written as TLS uses it")
                 return
             if self._judge is None:

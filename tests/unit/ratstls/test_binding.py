@@ -1,5 +1,6 @@
 import hashlib
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import cbor2
 import pytest
@@ -26,6 +27,7 @@ from tests.unit.ratstls.forge import (
 from tests.vectors import needs_vectors, vector
 from verdictd.core.checks import Check, CheckResult
 from verdictd.core.errors import VerdictdError
+from verdictd.ratstls import binding
 from verdictd.ratstls.binding import check_binding, check_certificate, check_claims
 from verdictd.ratstls.certificate import RATSTLSCertificate, parse_certificate
 from verdictd.ratstls.evidence import encode_evidence_extension
@@ -342,3 +344,26 @@ def test_real_certificates(path: str, at: datetime, refused: set[str]) -> None:
     assert (
         refusing(check_certificate(certificate, at) + check_binding(certificate, report_data_of(evidence))) == refused
     )
+
+
+def test_a_certificate_that_comes_again_is_judged_for_its_time_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = parse_certificate(Forged().der())
+    verified: list[object] = []
+    verify = binding._check_self_signature
+
+    def count(*given: Any) -> None:
+        verified.append(given)
+        verify(*given)
+
+    monkeypatch.setattr(binding, "_check_self_signature", count)
+    first = check_certificate(certificate, AT)
+    assert check_certificate(certificate, AT) == first
+    assert "validity" in refusing(check_certificate(certificate, certificate.not_after + timedelta(seconds=1)))
+    assert len(verified) <= 1, "its signature was verified more than once"
+
+
+def test_a_signature_that_does_not_verify_does_not_the_second_time_either() -> None:
+    der = bytearray(Forged().der())
+    der[-1] ^= 1
+    for _ in range(2):
+        assert refusing(check_certificate(parse_certificate(bytes(der)), AT)) == {"self_signature"}
