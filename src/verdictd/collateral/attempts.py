@@ -156,8 +156,3 @@ class Attempts:
             record = self._records.get(key)
             failures = {} if record is None else dict(record.failures)
         return {source: failures[source].reason for source in sorted(failures)}
-
-    def clear(self) -> None:
-        """Forget all attempts."""
-        with self._lock:
-            self._records.clear()

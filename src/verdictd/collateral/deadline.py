@@ -20,6 +20,10 @@ class Deadline:
         """Return the deadline `seconds` from now."""
         return cls(clock() + seconds, clock)
 
+    def share(self, among: int) -> "Deadline":
+        """Return the deadline by which the first of so many, who all have to be done by this one, has to be done."""
+        return Deadline.after(self.remaining / among, self.clock)
+
     @property
     def remaining(self) -> float:
         """Seconds left; 0 where it has passed."""

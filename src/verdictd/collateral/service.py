@@ -293,11 +293,6 @@ class CollateralService:
         """Return the newest known items: those of the sources, and those that only peers brought."""
         return self._store.items(), self._peers.items()
 
-    def forget(self) -> None:
-        """Forget everything, so that the sources are asked anew; also what was known to be newest."""
-        for part in (self._store, self._peers, self._attempts):
-            part.clear()
-
     def _is_fresh(self, item: VerifiedItem | None, at: datetime) -> bool:
         if item is None or not item.is_in_time(at):
             return False
@@ -347,12 +342,14 @@ class CollateralService:
         self._ask(key, at)
 
     def _ask(self, key: ItemKey, at: datetime) -> None:
-        """Ask one source after the other until one has the item in time."""
+        """Ask one source after the other until one has the item in time. None may use up the time of those after it."""
         deadline = Deadline.after(self._call_seconds * _FETCH_SHARE, self._clock)
         self._attempts.begin(key)
-        for index, source in self._askable(key):
+        askable = self._askable(key)
+        for asked, (index, source) in enumerate(askable):
             try:
-                outcomes = [self.offer(item, at) for item in source.fetch(key.name, deadline)]
+                fetched = source.fetch(key.name, deadline.share(len(askable) - asked))
+                outcomes = [self.offer(item, at) for item in fetched]
             except VerdictdError as error:
                 retry_after_s = error.retry_after_s if isinstance(error, CollateralUnavailableError) else None
                 self._attempts.failed(key, index, str(error), retry_after_s=retry_after_s)

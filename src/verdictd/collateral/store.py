@@ -124,12 +124,6 @@ class CollateralStore:
             held = tuple(self._items.values())
         return tuple(sorted(held, key=lambda item: (item.key.root, str(item.key.name))))
 
-    def clear(self) -> None:
-        """Forget everything, also which items were newest."""
-        with self._lock:
-            self._items.clear()
-            self._bytes = 0
-
 
 def describe_sequence(item: VerifiedItem) -> str:
     """Write what orders an item among its like."""

@@ -104,14 +104,14 @@ def test_a_revocation_counts_even_for_a_peer_that_hides_it(platform: SimulatedPl
     assert [check.name for check in result.refusals] == ["pck.revocation"]
 
 
-def test_a_change_is_seen_once_what_is_held_is_forgotten(platform: SimulatedPlatform, tmp_path: Path) -> None:
+def test_a_change_is_seen_once_the_operator_has_the_sources_asked(platform: SimulatedPlatform, tmp_path: Path) -> None:
     platform.save(tmp_path / "sim")
     with serving(tmp_path / "sim") as server:
         verifier = Verifier(platform, [open_source(server.url, {})])
         assert verifier.appraise().allowed
         SimulatedPlatform.update(tmp_path / "sim", lambda present: present.with_revoked("pck"))
         assert verifier.appraise().allowed
-        verifier.service.forget()
+        assert {why for _, why in verifier.service.refresh(NOW)} == {""}
         assert not verifier.appraise().allowed
 
 

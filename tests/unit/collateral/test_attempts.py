@@ -57,8 +57,6 @@ def test_attempts_are_bounded() -> None:
         seen.begin(key)
         seen.failed(key, 0, "closed")
     assert [seen.may_ask(key, 0) for key in keys] == [True, True, False, False, False]
-    seen.clear()
-    assert all(seen.may_ask(key, 0) for key in keys)
 
 
 # --- how long a failing source is left alone ---

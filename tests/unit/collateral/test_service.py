@@ -202,27 +202,6 @@ def test_a_failing_refresh_leaves_what_is_held(endorser: Endorser) -> None:
     assert found.notes == ()
 
 
-def test_forgetting_asks_anew_and_drops_what_was_newest(endorser: Endorser) -> None:
-    shelf = Shelf(*endorser.items(2, source="first"))
-    desk = Desk(endorser, shelf)
-    desk.find(endorser.peer(3))
-    shelf.items = {item.kind: item for item in endorser.items(1, source="second")}
-    assert sources_of(desk.find()) == all_from("first")
-    desk.service.forget()
-    assert desk.service.held(NOW) == ()
-    assert sources_of(desk.find()) == all_from("second")
-
-
-def test_forgetting_lets_failing_sources_be_asked_at_once(endorser: Endorser) -> None:
-    shelf = Shelf(*endorser.items(source="shelf"))
-    shelf.down = "closed"
-    desk = Desk(endorser, shelf)
-    desk.find()
-    shelf.down = ""
-    desk.service.forget()
-    assert sources_of(desk.find()) == all_from("shelf")
-
-
 def test_held_items_can_be_seen(endorser: Endorser) -> None:
     desk = Desk(endorser, Shelf(endorser.tcb_info(4, days=20, source="shelf")))
     desk.find(endorser.peer(7, kinds=(ItemKind.PCK_CRL,)))
@@ -419,6 +398,16 @@ def test_a_source_gets_a_deadline_before_the_callers_own(endorser: Endorser) -> 
     shelf.before_answer = lambda deadline: given.append(deadline.remaining)
     Desk(endorser, shelf).find()
     assert given == [pytest.approx(9.0)] * 4
+
+
+def test_a_first_source_that_takes_its_time_leaves_some_to_the_second(endorser: Endorser) -> None:
+    given: list[float] = []
+    slow, healthy = Shelf(), Shelf(*endorser.items(source="healthy"))
+    slow.down = "timed out"
+    slow.before_answer = lambda deadline: given.append(deadline.remaining)
+    found = Desk(endorser, slow, healthy).find()
+    assert given == [pytest.approx(4.5)] * 4
+    assert sources_of(found) == all_from("healthy")
 
 
 def test_a_fault_of_ours_is_not_taken_for_missing_collateral(endorser: Endorser) -> None:
