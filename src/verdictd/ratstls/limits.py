@@ -9,7 +9,8 @@ class ServerLimits:
 
     Attributes:
         max_connections: connections at once, handshaking ones included; more are closed as soon as they are accepted.
-            An idle one costs some 55 KiB, and one in its handshake up to `max_handshake_bytes` more.
+            An idle one costs some 7 KiB (with TLS 1.2, some 50), and one in its handshake up to
+            `max_handshake_bytes` more.
         max_connections_per_address: of these, from one address (IPv6: from one /64), so that nobody takes them all.
             Peers behind one gateway share an address.
         handshake_threads: handshake steps at once in each process, each of which may wait for collateral.
