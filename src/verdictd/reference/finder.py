@@ -13,7 +13,7 @@ from verdictd.enclave.sigstruct import SIGSTRUCT_BYTES, parse_sigstruct
 from verdictd.reference.sgx_subjects import explain, judge_evidence, judge_signed
 from verdictd.reference.subject import Finding, MeasurementSource, Subject, Unusable
 from verdictd.tees.sgx_ecdsa.reference_values import EnclaveValues
-from verdictd.unpacking.walk import FoundFile, walk
+from verdictd.unpacking.walk import FoundFile, show_path, walk
 
 MAX_FINDINGS: Final = 1000
 """Of one file. What a package holds is kept until it was read whole."""
@@ -58,7 +58,7 @@ def find_subjects(path: Path, partners: Iterable[Path] = (), progress: Progress 
     """
     found, beside = _Found(), _Found()
     for file in walk(path):
-        _take(file, found, progress, is_named=path.is_file() and file.name == str(path))
+        _take(file, found, progress, is_named=path.is_file() and file.name == show_path(path))
         if len(found.findings) + len(found.streams) + len(found.signatures) > MAX_FINDINGS:
             raise LimitExceededError(
                 f"there are more than {MAX_FINDINGS} enclaves in {path}", remedy="name one of them"

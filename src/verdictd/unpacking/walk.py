@@ -62,6 +62,11 @@ def walk(path: Path, limits: UnpackingLimits = _DEFAULT_LIMITS) -> Iterator[Foun
         yield from _walk_file(file, budget)
 
 
+def show_path(path: Path) -> str:
+    """Write a path as `FoundFile.name` has it."""
+    return _show(os.fsencode(path))
+
+
 def _list_files(directory: Path, budget: Budget) -> Iterator[Path]:
     try:
         with os.scandir(directory) as entries:
@@ -77,7 +82,7 @@ def _list_files(directory: Path, budget: Budget) -> Iterator[Path]:
 
 
 def _walk_file(path: Path, budget: Budget) -> Iterator[FoundFile]:
-    name = _show(os.fsencode(path))
+    name = show_path(path)
     try:
         with path.open("rb") as file:
             peeked = PeekedStream(FileStream(file, name), HEAD_BYTES)

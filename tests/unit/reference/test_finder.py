@@ -243,3 +243,8 @@ def test_progress_names_what_is_measured(tmp_path: Path) -> None:
 def test_a_package_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(VerdictdError, match=r"p\.rpm: the gzip data ends early"):
         find_subjects(put(tmp_path / "p.rpm", build_rpm({"./e.so": ENCLAVE})[:300]))
+
+
+def test_a_file_of_an_odd_name_is_read_as_any_other(tmp_path: Path) -> None:
+    path = put(tmp_path / "odd\nname\x1b.quote", platform().quote(report_data=bytes(64)))
+    assert only_subject(find_subjects(path)).where == f"{tmp_path}/odd\\x0aname\\x1b.quote"
