@@ -1,5 +1,6 @@
 """A verdictd with low limits: who exceeds one is cut off, and the log names the limit, what was found, and the flag."""
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -234,3 +235,18 @@ def test_connections_beyond_a_limit_and_answers_that_nobody_takes(honest: tuple[
         peer.send(b'{"command":"echo","data":"' + b"x" * 900_000 + b'"}')
         few.service.wait_for(r"the peer did not take what was sent to it within 1 seconds; raise --write-timeout")
         peer.socket.close()
+
+
+def test_nobody_fills_the_disk_by_being_turned_away(honest: tuple[Path, Identity]) -> None:
+    place, _ = honest
+    flags = [*TRUST, "--collateral", "collateral.json", "--workers", "1", "--max-refusals-per-minute", "2"]
+    with verifier(place, *flags) as verdictd:
+        for _ in range(5):
+            assert verdictd.attest("--debug-enclave").returncode == 255
+        verdictd.service.wait_for(r"too many peers are refused: more are only counted \(--max-refusals-per-minute\)")
+        verdictd.service.stop()
+        shown = verdictd.verdict("audit", "show", "data/audit", "--json").stdout
+    contents = [json.loads(line)["content"] for line in shown.splitlines()]
+    refused = [content for content in contents if content["kind"] in {"attestation", "refusals"}]
+    assert [content["kind"] for content in refused] == ["attestation", "attestation", "refusals"]
+    assert refused[-1]["count"] == 3

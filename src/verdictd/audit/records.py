@@ -7,6 +7,7 @@ longer than its limit is cut, and ends with an ellipsis that says so.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from verdictd.core.result import AppraisalResult, JSONValue
@@ -73,6 +74,18 @@ def attestation(
         "collateral_sha256": _mapping(digests.collateral),
         "duration_us": round(duration_s * 1e6),
     }
+
+
+def refusals(*, count: int, first_at: datetime, last_at: datetime) -> dict[str, JSONValue]:
+    """Record that peers were refused of whom nothing else is recorded, because they were too many.
+
+    Args:
+        count: how many.
+        first_at: when the first of them was refused (aware).
+        last_at: when the last of them was.
+    """
+    first, last = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (first_at, last_at))
+    return {"kind": "refusals", "count": count, "from": first, "to": last}
 
 
 def policy_change(

@@ -53,6 +53,7 @@ DAEMON_FLAGS = {
     "--max-silent-bytes": "limits.max_silent_bytes",
     "--write-timeout": "limits.write_timeout_s",
     "--farewell-timeout": "limits.farewell_timeout_s",
+    "--max-refusals-per-minute": "limits.max_refusals_per_minute",
     **TRUST_FLAGS,
     **ACCEPTANCE_FLAGS,
     **COLLATERAL_FLAGS,
@@ -129,6 +130,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         ("--max-silent-bytes", int, "N", "what a peer may send that holds no data (default {})"),
         ("--write-timeout", float, "SECONDS", "in which a peer has to take what is sent to it (default {:g})"),
         ("--farewell-timeout", float, "SECONDS", "in which a peer can read the last words (default {:g})"),
+        ("--max-refusals-per-minute", int, "N", "that a worker records one by one; more are counted (default {})"),
     ):
         attribute = DAEMON_FLAGS[flag].removeprefix("limits.")
         group.add_argument(flag, type=kind, metavar=metavar, help=help_text.format(getattr(ServerLimits(), attribute)))

@@ -9,6 +9,7 @@ from verdictd.audit.log import AuditLog
 from verdictd.audit.records import Digests
 from verdictd.daemon.judging import Clock, Judgement
 from verdictd.daemon.records import AttestationHistory, AttestationRecord
+from verdictd.daemon.refusal_limit import RefusalLimit
 from verdictd.ratstls.channel import PeerAccepted, PeerRefused
 from verdictd.ratstls.connection_server import HandshakeOutcome
 
@@ -21,7 +22,9 @@ Show = Callable[[AttestationRecord, Judgement | None], None]
 class Registrar:
     """Turns outcomes of handshakes into records and log lines. The audit log comes first: what is not in it, is not."""
 
-    def __init__(self, audit: AuditLog, history: AttestationHistory, clock: Clock, show: Show) -> None:
+    def __init__(
+        self, audit: AuditLog, history: AttestationHistory, clock: Clock, show: Show, *, refusals_per_minute: int
+    ) -> None:
         """Make a registrar.
 
         Args:
@@ -29,7 +32,9 @@ class Registrar:
             history: what is remembered for the operator.
             clock: tells the time (aware).
             show: told of each record.
+            refusals_per_minute: how many refusals are recorded one by one; of more, how many they were.
         """
+        self._refusals = RefusalLimit(refusals_per_minute)
         self._audit = audit
         self._history = history
         self._clock = clock
@@ -38,7 +43,8 @@ class Registrar:
     def conclude(self, handshake: HandshakeOutcome, judgement: Judgement | None) -> None:
         """Record what became of a handshake. Handshakes without any certificate are logged and not recorded.
 
-        A certificate that was refused before it could be judged is recorded as well: its peer was told the id.
+        A certificate that was refused before it could be judged is recorded as well: its peer was told the id. Of more
+        refusals than are recorded in a minute, only how many they were is.
 
         Raises:
             VerdictdError: the audit log cannot be written; the peer must not be served.
@@ -51,6 +57,8 @@ class Registrar:
         else:
             level = logging.INFO if accepted else logging.WARNING
             _LOGGER.log(level, "handshake", extra={"peer": handshake.peer, "accepted": accepted, "why": sentence})
+            return
+        if not accepted and not self._admits_refusal():
             return
         duration_s = handshake.seconds if judgement is None else judgement.duration_s
         number = self._audit.append(
@@ -78,6 +86,28 @@ class Registrar:
         self._history.add(record)
         self._show(record, judgement)
         _log(record)
+
+    def record_skipped(self) -> None:
+        """Record how many refusals were not recorded one by one, where there were any.
+
+        Raises:
+            VerdictdError: the audit log cannot be written.
+        """
+        skipped = self._refusals.take_skipped()
+        if skipped is not None:
+            self._audit.append(
+                records.refusals(count=skipped.count, first_at=skipped.first_at, last_at=skipped.last_at)
+            )
+            _LOGGER.warning("refusals were not recorded one by one", extra={"count": skipped.count})
+
+    def _admits_refusal(self) -> bool:
+        was_skipping = self._refusals.is_skipping
+        if self._refusals.admits(self._clock()):
+            self.record_skipped()
+            return True
+        if not was_skipping:
+            _LOGGER.warning("too many peers are refused: more are only counted (--max-refusals-per-minute)")
+        return False
 
 
 def _digest(judgement: Judgement) -> Digests:

@@ -225,5 +225,6 @@ FIELDS: Mapping[str, Reader] = {
     "limits.max_silent_bytes": _number(1, _MAX_COUNT),
     "limits.write_timeout_s": _read_seconds,
     "limits.farewell_timeout_s": _read_seconds,
+    "limits.max_refusals_per_minute": _number(1, _MAX_COUNT),
 }
 """Every key there is. Its last part is the name of an attribute, `max_collateral_age_days` and `max_age_days` apart."""

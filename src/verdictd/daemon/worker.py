@@ -95,6 +95,7 @@ class Worker:
         self._archive: ArchiveWriter | None = None
         self._prepared: WorkerState | None = None
         self._state: WorkerState | None = None
+        self._registrar: Registrar | None = None
         self._listener: AttestationListener | None = None
         self._server: ConnectionServer | None = None
         self._grace_s = 0.0
@@ -117,6 +118,7 @@ class Worker:
             self._tracer.close()
             if self._archive is not None:
                 self._archive.close()
+            self._record_skipped()
             if self._audit is not None:
                 self._audit.close()
             self._link.close()
@@ -221,7 +223,14 @@ class Worker:
     def _begin(self, state: WorkerState) -> None:
         assert self._audit is not None
         self._history = AttestationHistory(state.settings.attestation_history)
-        registrar = Registrar(self._audit, self._history, lambda: datetime.now(UTC), self._show)
+        registrar = Registrar(
+            self._audit,
+            self._history,
+            lambda: datetime.now(UTC),
+            self._show,
+            refusals_per_minute=state.settings.limits.max_refusals_per_minute,
+        )
+        self._registrar = registrar
         self._listener = AttestationListener(
             state.serving,
             registrar,
@@ -241,6 +250,14 @@ class Worker:
         gc.freeze()
         gc.set_threshold(_OBJECTS_UNTIL_COLLECTION)
         self._loop.add_reader(self._handover, self._take_connections)
+
+    def _record_skipped(self) -> None:
+        """The last thing that is said of this worker's peers."""
+        try:
+            if self._registrar is not None:
+                self._registrar.record_skipped()
+        except VerdictdError as error:
+            _LOGGER.warning("how many refusals were not recorded cannot be: %s", error)
 
     def _observe(self, handshake: HandshakeOutcome) -> None:
         assert self._listener is not None

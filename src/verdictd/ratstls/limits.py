@@ -25,6 +25,8 @@ class ServerLimits:
         write_timeout_s: in which a peer has to take what is sent to it.
         farewell_timeout_s: for which a connection is kept so that its peer can read the last words, which would be
             lost in a reset if the peer was still sending.
+        max_refusals_per_minute: refusals that each process writes down, one by one, in a minute. Of more than that only
+            how many they were is written down, so that nobody fills the disk by being turned away.
     """
 
     max_connections: int = 10_000
@@ -39,3 +41,4 @@ class ServerLimits:
     max_silent_bytes: int = 64 * 1024
     write_timeout_s: float = 30.0
     farewell_timeout_s: float = 2.0
+    max_refusals_per_minute: int = 600

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from verdictd.core.result import JSONValue
 from verdictd.daemon.judging import JudgingSettings
 from verdictd.daemon.listener import AttestationListener, Serving
 from verdictd.daemon.records import AttestationHistory
+from verdictd.daemon.refusal_limit import RefusalLimit
 from verdictd.daemon.registrar import Registrar
 from verdictd.policy.decision import Decision, Outcome
 from verdictd.ratstls.certificate_builder import Identity, build_identity
@@ -62,9 +63,17 @@ class Fixture:
             shipped_reference_remedy=lambda: self.open_reference,
         )
         context = RATSTLSContext(Role.SERVER, OWN, mutual=True) if tls else None
+        self.later = timedelta(0)
+        self.registrar = Registrar(
+            self.audit,  # type: ignore[arg-type]
+            self.history,
+            lambda: NOW + self.later,
+            lambda *_: None,
+            refusals_per_minute=self.limits.max_refusals_per_minute,
+        )
         self.listener = AttestationListener(
             Serving(judging=judging, context=context),
-            Registrar(self.audit, self.history, lambda: NOW, lambda *_: None),  # type: ignore[arg-type]
+            self.registrar,
             lambda: NOW,
             self.limits,
         )
@@ -195,6 +204,47 @@ def test_a_peer_is_not_served_under_what_was_replaced_while_the_audit_log_was_wa
     accepted, refused = fixture.history.find("", 0)
     assert (accepted.accepted, refused.accepted) == (True, False)
     assert "replaced while the peer connected" in refused.sentence
+
+
+def test_of_too_many_refusals_only_how_many_they_were_is_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    fixture, bad, good = Fixture(limits=ServerLimits(max_refusals_per_minute=2)), identity(debug=True), identity()
+    for _ in range(5):
+        fixture.shake_hands(bad)
+    _, served = fixture.shake_hands(good)
+    assert served
+    verdicts = [record.get("verdict") for record in fixture.audit.records]
+    assert verdicts == ["refused", "refused", "accepted"], "who is let in is always recorded"
+    assert len(fixture.history.find("", 0)) == 3
+    said = [entry.message for entry in caplog.records]
+    assert said.count("too many peers are refused: more are only counted (--max-refusals-per-minute)") == 1
+
+    fixture.later = timedelta(minutes=1)
+    fixture.shake_hands(bad)
+    skipped, refused = fixture.audit.records[3:]
+    at = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
+    assert skipped == {"kind": "refusals", "count": 3, "from": at, "to": at}
+    assert refused["verdict"] == "refused"
+
+
+def test_at_the_end_what_was_skipped_is_recorded_once() -> None:
+    fixture, bad = Fixture(limits=ServerLimits(max_refusals_per_minute=1)), identity(debug=True)
+    fixture.registrar.record_skipped()
+    assert fixture.audit.records == []
+    for _ in range(3):
+        fixture.shake_hands(bad)
+    fixture.registrar.record_skipped()
+    fixture.registrar.record_skipped()
+    assert [record["kind"] for record in fixture.audit.records] == ["attestation", "refusals"]
+    assert fixture.audit.records[1]["count"] == 2
+
+
+def test_a_clock_that_goes_back_stops_no_recording() -> None:
+    limit = RefusalLimit(1)
+    assert limit.admits(NOW)
+    assert not limit.admits(NOW + timedelta(seconds=59))
+    assert limit.admits(NOW - timedelta(hours=1))
+    assert not limit.admits(NOW - timedelta(minutes=59, seconds=30))
+    assert limit.admits(NOW - timedelta(minutes=58))
 
 
 def test_while_the_reference_values_are_the_shipped_ones_nobody_is_let_in() -> None:
