@@ -13,7 +13,8 @@ from verdictd.enclave.sigstruct import SIGSTRUCT_BYTES, parse_sigstruct
 from verdictd.reference.sgx_subjects import explain, judge_evidence, judge_signed
 from verdictd.reference.subject import Finding, MeasurementSource, Subject, Unusable
 from verdictd.tees.sgx_ecdsa.reference_values import EnclaveValues
-from verdictd.unpacking.walk import FoundFile, show_path, walk
+from verdictd.unpacking.names import show_path
+from verdictd.unpacking.walk import FoundFile, walk
 
 MAX_FINDINGS: Final = 1000
 """Of one file. What a package holds is kept until it was read whole."""

@@ -41,9 +41,11 @@ def read_cpio(stream: Stream, budget: Budget) -> Iterator[Member]:
     while True:
         fields = _read_header(stream)
         name_bytes = fields[_NAME_BYTES]
-        if not 1 <= name_bytes <= budget.limits.name_bytes:
+        if name_bytes > budget.limits.name_bytes:
             raise LimitExceededError(f"a name has {name_bytes} bytes, the limit is {budget.limits.name_bytes}")
-        name = read_whole(stream, name_bytes, "a name").rstrip(b"\0")
+        name, end, rest = read_whole(stream, name_bytes, "a name").partition(b"\0")
+        if not end or rest.strip(b"\0"):
+            raise MalformedError(f"a name does not end where its header says: {name[:100]!r}")
         _skip_padding(stream, _HEADER_BYTES + name_bytes)
         if name == _TRAILER:
             return

@@ -11,7 +11,7 @@ from verdictd.core.errors import MalformedError, UnsupportedError
 from verdictd.unpacking.cpio import Member
 from verdictd.unpacking.decompression import DecompressedStream, find_compression
 from verdictd.unpacking.limits import Budget
-from verdictd.unpacking.streams import PartStream, PeekedStream, Stream, read_whole
+from verdictd.unpacking.streams import PartStream, PeekedStream, Stream, read_whole, skip_all
 from verdictd.unpacking.tar import HEAD_BYTES, looks_like_tar, read_tar
 
 MAGIC: Final = b"!<arch>\ndebian-binary"
@@ -20,6 +20,7 @@ _ARCHIVE_MAGIC_BYTES: Final = 8
 _HEADER_BYTES: Final = 60
 _NAME, _SIZE, _END = slice(16), slice(48, 58), slice(58, 60)
 _HEADER_END: Final = b"`\n"
+_FORMAT: Final = b"2."
 
 
 def read_deb(stream: Stream, budget: Budget) -> Iterator[Member]:
@@ -38,6 +39,8 @@ def read_deb(stream: Stream, budget: Budget) -> Iterator[Member]:
         name, size = _read_header(header)
         budget.spend_member()
         part = PartStream(stream, size, name)
+        if name == "debian-binary" and (form := part.read(len(_FORMAT))) != _FORMAT:
+            raise UnsupportedError(f"the package is of the format {form!r}, supported is 2")
         if name.startswith("data.tar"):
             yield from _read_data(part, budget, name)
             part.skip_rest()
@@ -58,4 +61,6 @@ def _read_data(part: PartStream, budget: Budget, name: str) -> Iterator[Member]:
     compression = find_compression(peeked.head)
     if compression is None and not looks_like_tar(peeked.head):
         raise UnsupportedError(f"{name} is not compressed in a way that is supported")
-    yield from read_tar(peeked if compression is None else DecompressedStream(peeked, compression, budget), budget)
+    data = peeked if compression is None else DecompressedStream(peeked, compression, budget)
+    yield from read_tar(data, budget)
+    skip_all(data)  # the checksum of what was compressed comes last

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from verdictd.core.errors import LimitExceededError, MalformedError
+from verdictd.core.errors import LimitExceededError, MalformedError, VerdictdError
 from verdictd.unpacking.limits import Budget
 from verdictd.unpacking.streams import Stream
 
@@ -20,6 +20,10 @@ MAGICS: Final = {
 
 _READ_BYTES: Final = 64 * 1024
 _PIECE_BYTES: Final = 256 * 1024
+_START_BYTES: Final = {"bzip2": 900_000}
+_LEAST_START_BYTES: Final = 4096
+"""What the beginning of a compressed stream costs of the budget. It takes time, also where nothing comes out of it: of
+bzip2 a block of 900,000 bytes has to be put in order for the first byte."""
 
 
 class _Decompressor(Protocol):
@@ -61,22 +65,25 @@ class _Gzip:
 class DecompressedStream:
     """What comes out of a decompressor; several compressed streams in a row are one, as their programs have it."""
 
-    def __init__(self, source: Stream, compression: str, budget: Budget) -> None:
+    def __init__(self, source: Stream, compression: str, budget: Budget, *, piece_bytes: int = _PIECE_BYTES) -> None:
         """Prepare.
 
         Args:
             source: the compressed bytes, untrusted, with nothing behind them.
             compression: a value of `MAGICS`, or ``lzma``.
             budget: what comes out is counted there.
+            piece_bytes: at most so many come out at a time.
         """
         self._source = source
         self._name = compression
         self._budget = budget
-        self._make, self._errors = _prepare(compression, budget.limits.window_bytes)
+        self._piece_bytes = piece_bytes
+        self._prepared, self._errors = _prepare(compression, budget.limits.window_bytes)
         self._decompressor = self._make()
         self._pending = b""
         self._held = bytearray()
         self._is_at_end = False
+        self._failure: VerdictdError | None = None
 
     def read(self, size: int) -> bytes:
         """See `Stream`.
@@ -85,11 +92,21 @@ class DecompressedStream:
             MalformedError: the data cannot be decompressed, or ends early.
             LimitExceededError: the budget is spent, or the decompressor needs more memory than allowed.
         """
-        while len(self._held) < size and not self._is_at_end:
-            self._held += self._produce()
+        if self._failure is not None:  # what a decompressor does after it failed is not said
+            raise self._failure
+        try:
+            while len(self._held) < size and not self._is_at_end:
+                self._held += self._produce()
+        except VerdictdError as error:
+            self._failure = error
+            raise
         data = bytes(self._held[:size])
         del self._held[:size]
         return data
+
+    def _make(self) -> _Decompressor:
+        self._budget.spend_bytes(_START_BYTES.get(self._name, _LEAST_START_BYTES))
+        return self._prepared()
 
     def _produce(self) -> bytes:
         if self._decompressor.eof and not self._begin_next():
@@ -118,7 +135,7 @@ class DecompressedStream:
 
     def _decompress(self, data: bytes) -> bytes:
         try:
-            return self._decompressor.decompress(data, _PIECE_BYTES)
+            return self._decompressor.decompress(data, self._piece_bytes)
         except self._errors as error:
             if "emory" not in str(error):  # all these libraries say so of what they may not allocate
                 raise MalformedError(f"the {self._name} data is damaged: {error}", remedy="fetch it anew") from error

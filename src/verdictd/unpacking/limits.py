@@ -12,19 +12,22 @@ class UnpackingLimits:
     """Bounds for one walk. Real packages stay far below.
 
     Attributes:
-        unpacked_bytes: what all decompressors together may put out: a few kilobytes can unpack to anything.
+        unpacked_bytes: what all decompressors together may put out: a few kilobytes can unpack to anything. Each
+            beginning of a compressed stream counts as some bytes, since it takes time.
         opened_bytes: the size of one member that is opened; it is written to a temporary file.
         members: files looked at, in all.
         depth: archives within archives.
+        directory_depth: directories within directories; each takes a file descriptor while it is walked.
         name_bytes: of one name.
         header_bytes: of one header of an RPM, or one extended header of a tar archive; they are held in memory.
-        window_bytes: what a decompressor may hold in memory.
+        window_bytes: what a decompressor may hold in memory, for each archive that is within another.
     """
 
     unpacked_bytes: int = 4 * _GIB
     opened_bytes: int = _GIB
     members: int = 100_000
     depth: int = 3
+    directory_depth: int = 100
     name_bytes: int = 4096
     header_bytes: int = 16 * 1024 * 1024
     window_bytes: int = 128 * 1024 * 1024

@@ -54,20 +54,48 @@ class PartStream:
 
 
 class PeekedStream:
-    """A stream of which the first bytes have been looked at."""
+    """A stream whose first bytes can be looked at before they are read.
+
+    Attributes:
+        head: the first bytes, as many as were asked for, or fewer where the stream is shorter.
+    """
 
     def __init__(self, source: Stream, size: int) -> None:
-        self.head = source.read(size)
-        self._at = 0
         self._source = source
+        self._ahead = self.head = source.read(size)
+        self._at = 0
 
     def read(self, size: int) -> bytes:
         """See `Stream`."""
-        if self._at == len(self.head):
+        if self._at == len(self._ahead):
+            self._ahead, self._at = b"", 0
             return self._source.read(size)
-        data = self.head[self._at : self._at + size]
+        data = self._ahead[self._at : self._at + size]
         self._at += len(data)
         return data if len(data) == size else data + self._source.read(size - len(data))
+
+    def peek(self, size: int) -> bytes:
+        """Return so many of the bytes that come next, which are kept, fewer only where the stream ends."""
+        missing = size - (len(self._ahead) - self._at)
+        if missing > 0:
+            self._ahead, self._at = self._ahead[self._at :] + self._source.read(missing), 0
+        return self._ahead[self._at : self._at + size]
+
+
+class Preview:
+    """What comes next in a stream, read without taking it from there; as if it ended after so many bytes."""
+
+    def __init__(self, source: PeekedStream, max_bytes: int) -> None:
+        self._source = source
+        self._max_bytes = max_bytes
+        self._at = 0
+
+    def read(self, size: int) -> bytes:
+        """See `Stream`."""
+        end = min(self._at + size, self._max_bytes)
+        data = self._source.peek(end)[self._at :]
+        self._at += len(data)
+        return data
 
 
 def read_whole(source: Stream, size: int, what: str) -> bytes:
@@ -80,3 +108,9 @@ def read_whole(source: Stream, size: int, what: str) -> bytes:
     if len(data) != size:
         raise MalformedError(f"it ends in {what}, {size - len(data)} bytes before it should")
     return data
+
+
+def skip_all(source: Stream) -> None:
+    """Read a stream to its end, and throw it away."""
+    while source.read(_SKIP_BYTES):
+        pass

@@ -49,7 +49,7 @@ def unpack(path: Path, content: bytes, limits: UnpackingLimits | None = None) ->
 def test_the_message_begins_with_the_archives_name(tmp_path: Path) -> None:
     with pytest.raises(MalformedError) as caught:
         unpack(tmp_path / "file", build_tar({"inner": PACKAGES["rpm none"][:-400]}))
-    assert caught.value.message.startswith(f"{tmp_path}/file: inner: it ends in ")
+    assert caught.value.message.startswith(f"{tmp_path}/file: inner: b/c: it ends in ")
 
 
 @pytest.mark.parametrize("name", PACKAGES)
