@@ -13,6 +13,8 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from verdictd.core.errors import LimitExceededError
+
 PAGE_BYTES: Final = 4096
 CHUNK_BYTES: Final = 256
 CHUNKS_A_PAGE: Final = PAGE_BYTES // CHUNK_BYTES
@@ -28,8 +30,28 @@ _ECREATE: Final = struct.Struct("<8sIQ44x")
 _EADD: Final = struct.Struct("<8sQQ40x")
 _EEXTEND_TAG: Final = b"EEXTEND\0"
 
+MAX_HASHED_BYTES: Final = 16 * 1024**3
+"""Of all that one file holds: a minute of work at most. Pages that are measured count 5,184 bytes, others 64."""
+
 Fill = Callable[[Sequence[memoryview]], None]
 """Fills the content of consecutive pages: memory of 256 bytes each, in order."""
+
+
+class HashBudget:
+    """What may still be hashed: an image of a few kilobytes can claim any number of pages, and a package hold many."""
+
+    def __init__(self, max_bytes: int = MAX_HASHED_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._spent = 0
+
+    def spend(self, count: int) -> None:
+        """Count what is about to be hashed. Raises LimitExceededError where that is more than may be."""
+        self._spent += count
+        if self._spent > self._max_bytes:
+            raise LimitExceededError(
+                f"{self._spent} bytes would be hashed for the enclaves in it, the limit is {self._max_bytes}",
+                remedy="name one enclave by itself",
+            )
 
 
 class EnclaveMeasurement:

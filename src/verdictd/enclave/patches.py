@@ -12,7 +12,11 @@ _GRANULE: Final = 256 * 1024
 
 
 class PatchedFile:
-    """A file seen through its patches. Where two of them overlap, the later one counts."""
+    """A file seen through its patches. Where two of them overlap, the later one counts.
+
+    Attributes:
+        patches: where in the file each is put, and what.
+    """
 
     def __init__(self, file: FileReader, metadata: SdkMetadata) -> None:
         """Prepare.
@@ -23,14 +27,18 @@ class PatchedFile:
         """
         self._file = file
         self._granules: dict[int, list[tuple[int, bytes]]] = {}
+        patches = []
         total = sum(patch.size for patch in metadata.patches)
         if total > _MAX_PATCHED_BYTES:
             raise LimitExceededError(f"the metadata patches {total} bytes, the limit is {_MAX_PATCHED_BYTES}")
         for patch in metadata.patches:
             file.require(patch.target, patch.size, "what a patch replaces")
             content = metadata.take(patch.source, patch.size, "a patch")
+            patches.append((patch.target, content))
             for granule in range(patch.target // _GRANULE, (patch.target + patch.size) // _GRANULE + 1):
                 self._granules.setdefault(granule, []).append((patch.target, content))
+
+        self.patches = tuple(patches)
 
     def read(self, offset: int, size: int) -> bytes:
         """Read a page, or less."""

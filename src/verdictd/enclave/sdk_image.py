@@ -1,13 +1,12 @@
 """Enclaves of Intel's SDK: what a signed image is measured as, beside what its signature says."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from verdictd.core.errors import UnsupportedError
 from verdictd.enclave.elf_image import ElfImage, parse_elf
 from verdictd.enclave.file_reader import FileReader
-from verdictd.enclave.measurement import CHUNK_BYTES, PAGE_BYTES, EnclaveMeasurement
+from verdictd.enclave.measurement import CHUNK_BYTES, PAGE_BYTES, EnclaveMeasurement, HashBudget
 from verdictd.enclave.patches import PatchedFile
 from verdictd.enclave.sdk_layout import PageRun, plan_pages
 from verdictd.enclave.sdk_metadata import SdkMetadata, parse_all_metadata
@@ -38,12 +37,15 @@ class SdkEnclave:
     why_not_measured: str
 
 
-def measure_sdk_enclave(file: BinaryIO, progress: Progress | None = None) -> tuple[SdkEnclave, ...]:
-    """Read an image and measure it, once for each set of metadata in it.
+def measure_sdk_enclave(
+    file: BinaryIO, progress: Progress | None = None, budget: HashBudget | None = None
+) -> tuple[SdkEnclave, ...]:
+    """Read an image and measure it, for each set of metadata in it; sets that lead to the same pages, once.
 
     Args:
         file: an ELF file, untrusted; nobody else reads from it meanwhile.
         progress: see `Progress`.
+        budget: what may be hashed, for this file and others; the default for this one where ``None``.
 
     Returns:
         Nothing where the file is no enclave, or was not signed yet.
@@ -51,7 +53,8 @@ def measure_sdk_enclave(file: BinaryIO, progress: Progress | None = None) -> tup
     Raises:
         MalformedError: a structure does not follow its format, or points outside of the file or the enclave.
         UnsupportedError: no shared object for x86-64, or metadata of an unknown version.
-        LimitExceededError: larger than an enclave may be; nothing was hashed yet.
+        LimitExceededError: larger than an enclave may be, or more to hash than the budget has; of the set of metadata
+            that is too much, nothing was hashed yet.
         ConfigError: the file cannot be read.
     """
     reader = FileReader(file)
@@ -59,23 +62,37 @@ def measure_sdk_enclave(file: BinaryIO, progress: Progress | None = None) -> tup
     if image.metadata_offset is None:
         return ()
     block = reader.read(image.metadata_offset, image.metadata_bytes, "the metadata")
-    return tuple(_measure(reader, image, metadata, progress) for metadata in parse_all_metadata(block))
+    measuring = _Measuring(reader, image, progress, budget or HashBudget())
+    return tuple(measuring.measure(metadata) for metadata in parse_all_metadata(block))
 
 
-def _measure(reader: FileReader, image: ElfImage, metadata: SdkMetadata, progress: Progress | None) -> SdkEnclave:
-    mr_enclave, why_not = None, metadata.unsupported
-    if not why_not:
-        try:
-            mr_enclave = _hash(PatchedFile(reader, metadata), plan_pages(image, metadata), metadata, progress)
-        except UnsupportedError as error:
-            why_not = str(error)
-    return SdkEnclave(
-        version=metadata.version,
-        fields=metadata.fields,
-        sigstruct=metadata.sigstruct,
-        mr_enclave=mr_enclave,
-        why_not_measured=why_not,
-    )
+class _Measuring:
+    """Measures one image, and remembers what came of each sequence of pages."""
+
+    def __init__(self, reader: FileReader, image: ElfImage, progress: Progress | None, budget: HashBudget) -> None:
+        self._reader = reader
+        self._image = image
+        self._progress = progress
+        self._budget = budget
+        self._known: dict[Hashable, bytes] = {}
+
+    def measure(self, metadata: SdkMetadata) -> SdkEnclave:
+        return SdkEnclave(
+            version=metadata.version,
+            fields=metadata.fields,
+            sigstruct=metadata.sigstruct,
+            mr_enclave=None if metadata.unsupported else self._recall(metadata),
+            why_not_measured=metadata.unsupported,
+        )
+
+    def _recall(self, metadata: SdkMetadata) -> bytes:
+        runs, file = plan_pages(self._image, metadata), PatchedFile(self._reader, metadata)
+        size, frame = metadata.fields["enclave_size"], metadata.fields["ssa_frame_size"]
+        key = (runs, file.patches, size, frame, metadata.el_range)
+        if key not in self._known:
+            self._budget.spend(sum(run.hashed_bytes for run in runs))
+            self._known[key] = _hash(file, runs, metadata, self._progress)
+        return self._known[key]
 
 
 def _hash(file: PatchedFile, runs: Sequence[PageRun], metadata: SdkMetadata, progress: Progress | None) -> bytes:

@@ -15,9 +15,6 @@ from verdictd.enclave.elf_image import ElfImage, Segment
 from verdictd.enclave.measurement import BLOCK_BYTES, HASHED_A_PAGE, PAGE_BYTES
 from verdictd.enclave.sdk_metadata import LayoutEntry, LayoutGroup, SdkMetadata
 
-MAX_HASHED_BYTES: Final = 16 * 1024**3
-"""Of one enclave: pages that are measured count 5,184 bytes, others 64. A minute of work at most."""
-
 _MAX_ENTRIES: Final = 100_000
 _EADD, _EEXTEND = 1, 2
 _READ, _WRITE, _EXECUTE, _REGULAR = 1, 2, 4, 0x200
@@ -79,7 +76,7 @@ def plan_pages(image: ElfImage, metadata: SdkMetadata) -> tuple[PageRun, ...]:
 
     Raises:
         MalformedError: pages outside of the enclave, or twice at one place.
-        LimitExceededError: more to hash than `MAX_HASHED_BYTES`, or more entries than an enclave has.
+        LimitExceededError: more entries than an enclave has.
     """
     size = metadata.fields["enclave_size"]
     for segment in image.segments:
@@ -90,8 +87,6 @@ def plan_pages(image: ElfImage, metadata: SdkMetadata) -> tuple[PageRun, ...]:
     _check_places(entries, size)
     for address, entry in entries:
         runs += _plan_entry(address, entry, metadata)
-    if (hashed := sum(run.hashed_bytes for run in runs)) > MAX_HASHED_BYTES:
-        raise LimitExceededError(f"{hashed} bytes would be hashed for this enclave, the limit is {MAX_HASHED_BYTES}")
     return tuple(runs)
 
 

@@ -7,6 +7,7 @@ from typing import BinaryIO, Final
 
 from verdictd.core.errors import ConfigError, LimitExceededError, MalformedError, VerdictdError
 from verdictd.core.limits import MAX_CERTIFICATE_BYTES
+from verdictd.enclave.measurement import HashBudget
 from verdictd.enclave.sdk_image import measure_sdk_enclave
 from verdictd.enclave.sgxs import measure_sgxs
 from verdictd.enclave.sigstruct import SIGSTRUCT_BYTES, parse_sigstruct
@@ -34,6 +35,8 @@ Progress = Callable[[str, int, int], None]
 class _Found:
     """What was found so far. A signature and the stream that it signs are files of their own, in any order."""
 
+    budget: HashBudget
+
     findings: list[Finding] = field(default_factory=list)
     signatures: list[tuple[str, bytes]] = field(default_factory=list)
     streams: list[tuple[str, bytes]] = field(default_factory=list)
@@ -57,7 +60,8 @@ def find_subjects(path: Path, partners: Iterable[Path] = (), progress: Progress 
         MalformedError, UnsupportedError: a package cannot be read.
         LimitExceededError: a package is larger than allowed, or has more than `MAX_FINDINGS` enclaves.
     """
-    found, beside = _Found(), _Found()
+    budget = HashBudget()
+    found, beside = _Found(budget), _Found(budget)
     for file in walk(path):
         _take(file, found, progress, is_named=path.is_file() and file.name == show_path(path))
         if len(found.findings) + len(found.streams) + len(found.signatures) > MAX_FINDINGS:
@@ -136,7 +140,7 @@ def _take(file: FoundFile, found: _Found, progress: Progress | None, *, is_named
                 found.streams.append((file.name, measure_sgxs(stream, report)))
         elif file.head.startswith(_ELF):
             with file.open() as stream:
-                found.findings += _judge_elf(stream, file.name, report, is_named=is_named)
+                found.findings += _judge_elf(stream, file.name, report, found.budget, is_named=is_named)
         elif is_named:
             found.findings.append(judge_evidence(_read_evidence(file), where=file.name))
     except ConfigError:
@@ -166,9 +170,9 @@ def _read_evidence(file: FoundFile) -> bytes:
 
 
 def _judge_elf(
-    stream: BinaryIO, where: str, report: Callable[[int, int], None] | None, *, is_named: bool
+    stream: BinaryIO, where: str, report: Callable[[int, int], None] | None, budget: HashBudget, *, is_named: bool
 ) -> Iterator[Finding]:
-    enclaves = measure_sdk_enclave(stream, report)
+    enclaves = measure_sdk_enclave(stream, report, budget)
     if not enclaves and is_named:
         yield Unusable(where=where, reason="it is no SGX enclave, or not signed yet; sign it first, with sgx_sign")
     for enclave in enclaves:

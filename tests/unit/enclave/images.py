@@ -153,7 +153,7 @@ def _segment_pages(enclave: Enclave, index: int, segment: Segment) -> Pages:
     listed: Pages = []
     for at in range(0, len(memory), PAGE):
         page = first + at
-        has_content = page < segment.address + len(content)
+        has_content = bool(content) and page < segment.address + len(content)
         touched = enclave.has_text_relocations and any(page - 8 < each < page + PAGE for each in enclave.relocations)
         listed.append((page, flags | W if touched and has_content else flags, bytes(memory[at : at + PAGE])))
     return listed

@@ -34,6 +34,7 @@ from tests.unit.enclave.images import (
     typical,
 )
 from verdictd.core.errors import LimitExceededError, MalformedError, UnsupportedError, VerdictdError
+from verdictd.enclave.measurement import HashBudget
 from verdictd.enclave.sdk_image import SdkEnclave, measure_sdk_enclave
 from verdictd.enclave.sgxs import measure_sgxs
 from verdictd.enclave.sigstruct import parse_sigstruct
@@ -192,6 +193,27 @@ def test_every_set_of_metadata_is_measured() -> None:
     found = examine(build(enclave))
     assert [each.version for each in found] == ["2.4", "1.4"]
     assert [each.mr_enclave for each in found] == [measure(enclave)] * 2
+
+
+def test_sets_of_metadata_with_the_same_pages_are_hashed_once() -> None:
+    told: list[int] = []
+    enclave = typical()
+    examine(build(enclave), lambda done, _: told.append(done))
+    once = len(told)
+    enclave.further_versions = [(2, 1), (1, 4)]
+    examine(build(enclave), lambda done, _: told.append(done))
+    assert len(told) == 2 * once
+
+
+def test_all_sets_of_metadata_together_may_not_be_hashed_without_end() -> None:
+    enclave = Enclave(segments=[Segment(0, PF_R, b"x", memory=2 * PAGE)])
+    budget = HashBudget(3 * 5184)
+    with tempfile.TemporaryFile() as file:
+        file.write(assemble(enclave, UNSIGNED))
+        file.flush()
+        assert measure_sdk_enclave(file, None, budget)[0].mr_enclave == measure(enclave)
+        with pytest.raises(LimitExceededError, match="for the enclaves in it"):
+            measure_sdk_enclave(file, None, budget)
 
 
 def test_a_shared_object_of_the_sdk_is_not_measured_and_said() -> None:

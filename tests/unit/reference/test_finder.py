@@ -1,5 +1,6 @@
 """What reference values are taken from: found wherever it is, judged, and refused where anything is wrong with it."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.unit.enclave.signing import make_key, sign
 from tests.unit.tees.simulated import platform
 from tests.unit.unpacking.packages import build_deb, build_rpm, build_tar
 from verdictd.core.errors import ConfigError, LimitExceededError, VerdictdError
+from verdictd.enclave.measurement import HashBudget
 from verdictd.enclave.sgxs import measure_sgxs
 from verdictd.reference import finder
 from verdictd.reference.finder import find_subjects, select, unite
@@ -248,3 +250,12 @@ def test_a_package_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 def test_a_file_of_an_odd_name_is_read_as_any_other(tmp_path: Path) -> None:
     path = put(tmp_path / "odd\nname\x1b.quote", platform().quote(report_data=bytes(64)))
     assert only_subject(find_subjects(path)).where == f"{tmp_path}/odd\\x0aname\\x1b.quote"
+
+
+def test_small_files_that_claim_to_be_large_have_one_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finder, "HashBudget", partial(HashBudget, 100 * 5184))
+    large = images.Enclave(segments=[images.Segment(0, images.PF_R, b"x", memory=60 * images.PAGE)])
+    image = images.build(large)
+    findings = find_subjects(put(tmp_path / "p.rpm", build_rpm({f"{number}.so": image for number in range(3)})))
+    assert [type(each) for each in findings] == [Subject, Unusable, Unusable]
+    assert all("for the enclaves in it" in each.reason for each in findings if isinstance(each, Unusable))
