@@ -177,6 +177,8 @@ class RecordLayer:
         return unpadded[-1], unpadded[:-1]
 
     def _take_alert(self, content: bytes) -> list[Event]:
+        if not content:
+            raise _RecordError(_UNEXPECTED_MESSAGE, "the client sent an alert that is empty")
         if len(content) != 2:
             raise _RecordError(_DECODE_ERROR, f"an alert of the client's has {len(content)} bytes, expected 2")
         if content[1] == _USER_CANCELED:  # a close_notify follows

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from verdictd.core.errors import AuthenticityError
+from verdictd.ratstls.channel import MAX_RECORD_BYTES
 
 HEADER_BYTES: Final = 5
 TAG_BYTES: Final = 16
@@ -43,15 +44,12 @@ CIPHER_SUITES: Final = {
 
 
 class TrafficKey:
-    """The key of one direction of a connection. Has the one count of its records.
+    """The key of one direction of a connection. Has the one count of its records, which nobody else can set.
 
     Nothing shows the key: there is no text of it, and no way to read it.
-
-    Attributes:
-        sequence: the number of the next record.
     """
 
-    __slots__ = ("_iv", "_key", "_secret", "_suite", "sequence")
+    __slots__ = ("_iv", "_key", "_secret", "_sequence", "_suite")
 
     def __init__(self, suite: CipherSuite, secret: bytes) -> None:
         """Derive the key of a traffic secret, for its first record.
@@ -65,7 +63,12 @@ class TrafficKey:
         self._secret = secret
         self._key = _expand_label(suite.hash, secret, b"key", suite.key_bytes)
         self._iv = int.from_bytes(_expand_label(suite.hash, secret, b"iv", _IV_BYTES), "big")
-        self.sequence = 0
+        self._sequence = 0
+
+    @property
+    def sequence(self) -> int:
+        """The number of the next record."""
+        return self._sequence
 
     def seal(self, content_type: int, content: bytes) -> bytes:
         """Protect one record.
@@ -79,8 +82,11 @@ class TrafficKey:
 
         Raises:
             RuntimeError: the key is worn; it must be followed by another one.
+            ValueError: there is more content than a record has room for.
         """
-        if self.sequence >= MAX_RECORDS_OF_A_KEY:
+        if len(content) > MAX_RECORD_BYTES:
+            raise ValueError(f"a record has room for {MAX_RECORD_BYTES} bytes, not for {len(content)}")
+        if self._sequence >= MAX_RECORDS_OF_A_KEY:
             raise RuntimeError("a key that is worn protects no further record")
         header = bytes((APPLICATION_DATA,)) + _LEGACY_VERSION + (len(content) + 1 + TAG_BYTES).to_bytes(2, "big")
         return header + self._cipher().encrypt(self._next_nonce(), content + bytes((content_type,)), header)
@@ -106,9 +112,10 @@ class TrafficKey:
         return self._suite.cipher(self._key)
 
     def _next_nonce(self) -> bytes:
-        nonce = (self._iv ^ self.sequence).to_bytes(_IV_BYTES, "big")
-        self.sequence += 1
-        return nonce
+        """Use up a number, before anything is done with it."""
+        number = self._sequence
+        self._sequence = number + 1
+        return (self._iv ^ number).to_bytes(_IV_BYTES, "big")
 
 
 def _expand_label(algorithm: hashes.HashAlgorithm, secret: bytes, label: bytes, length: int) -> bytes:

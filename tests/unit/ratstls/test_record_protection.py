@@ -38,7 +38,7 @@ def test_what_a_client_sent_is_sealed_to_the_byte() -> None:
 
 def test_what_a_server_sent_after_its_ticket_is_sealed_to_the_byte() -> None:
     key = TrafficKey(SUITE, SERVER_SECRET)
-    key.sequence = 1
+    key._sequence = 1
     assert key.seal(23, CONTENT) == SERVER_RECORD
 
 
@@ -54,7 +54,7 @@ def test_what_is_sealed_opens_in_its_order_and_in_no_other(
         for other in (each for each in records if each != record):
             with pytest.raises(AuthenticityError):
                 opening.open(other[:5], other[5:])
-            opening.sequence -= 1
+            opening._sequence -= 1
         assert opening.open(record[:5], record[5:]) == content + bytes((kind,))
     assert len(set(records)) == len(records)
 
@@ -83,6 +83,14 @@ def test_a_worn_key_protects_nothing_more(monkeypatch: pytest.MonkeyPatch) -> No
     key.seal(23, b"")
     with pytest.raises(RuntimeError, match="worn"):
         key.seal(23, b"")
+
+
+def test_a_record_has_room_for_so_much_and_no_more() -> None:
+    key = TrafficKey(SUITE, CLIENT_SECRET)
+    assert len(key.seal(23, bytes(16384))) == 5 + 16384 + 1 + 16
+    with pytest.raises(ValueError, match="room for 16384 bytes"):
+        key.seal(23, bytes(16385))
+    assert key.sequence == 1, "nothing was sealed, and no number used"
 
 
 @pytest.mark.parametrize("name", CIPHER_SUITES)
