@@ -11,6 +11,7 @@ from tests.unit.enclave import images
 from tests.unit.enclave.signing import make_key
 from tests.unit.tees.simulated import platform
 from tests.unit.unpacking.packages import build_deb, build_rpm
+from verdictd.cli.printable import printable
 from verdictd.cli.progress import ProgressBar
 from verdictd.cli.verdict.main import main
 
@@ -234,3 +235,8 @@ def test_the_command_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "reference" in capsys.readouterr().out
+
+
+def test_text_of_others_does_nothing_to_a_terminal() -> None:
+    assert printable("a\x1b[2Jb\n\tc") == "a\\u001b[2Jb\\u000a\tc"
+    assert printable("x" * 500) == "x" * 400 + "…"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TextIO
 
+from verdictd.cli.printable import printable
 from verdictd.cli.verdict.policy_history import describe_version
 from verdictd.cli.verdict.rpc import TIMEOUT_S, client_api
 from verdictd.daemon.proto import policy_history_pb2 as messages
@@ -14,7 +15,6 @@ from verdictd.daemon.proto.policy_history_pb2_grpc import PolicyHistoryServiceSt
 _DONE, _REFUSED = 0, 1
 _MAX_LINES = 4000
 """Of both sides. The time that a comparison takes can grow with their product."""
-_MAX_WIDTH = 400
 _MAX_DIGITS = 18
 
 
@@ -93,13 +93,7 @@ def _compare_contents(name: str, now: bytes, then: bytes, number: int) -> Iterat
         yield f"{name}: {len(now)} bytes in force, {len(then)} bytes in version {number}; too many lines to show"
         return
     for line in difflib.unified_diff(before, after, f"{name} in force", f"{name} of version {number}", lineterm=""):
-        yield _printable(line)
-
-
-def _printable(line: str) -> str:
-    """A line that does nothing to a terminal: it comes from whoever may upload."""
-    shown = line if len(line) <= _MAX_WIDTH else f"{line[:_MAX_WIDTH]}…"
-    return "".join(each if each.isprintable() or each == "\t" else f"\\u{ord(each):04x}" for each in shown)
+        yield printable(line)
 
 
 def _parse_number(text: str) -> int:

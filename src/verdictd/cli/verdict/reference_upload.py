@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TextIO
 
+from verdictd.cli.printable import printable
 from verdictd.cli.verdict.rpc import TIMEOUT_S, client_api
 from verdictd.core.errors import ConfigError, VerdictdError
 from verdictd.core.limits import MAX_REFERENCE_BYTES
@@ -71,7 +72,7 @@ def upload(order: Upload, address: str, out: TextIO) -> int:
         request = messages.SetOpaReferenceRequest(name=order.name.encode(), content=order.reference.encode())
         status = service.setOpaReference(request, timeout=TIMEOUT_S).status
     if status != _OK:
-        out.write(f"refused, nothing was changed: {_text(status)}\n")
+        out.write(f"refused, nothing was changed: {printable(_text(status))}\n")
         return _REFUSED
     out.write(f"reference {order.name} set\n")
     return _DONE
@@ -80,7 +81,7 @@ def upload(order: Upload, address: str, out: TextIO) -> int:
 def _fetch(service: OpaServiceStub, name: str) -> Mapping[str, JSONValue]:
     answer = service.exportOpaReference(messages.ExportOpaReferenceRequest(name=name.encode()), timeout=TIMEOUT_S)
     if answer.status != _OK:
-        raise ConfigError(f"verdictd has no reference {name}: {_text(answer.status)}")
+        raise ConfigError(f"verdictd has no reference {name}: {printable(_text(answer.status))}")
     return parse_json_object(answer.content, f"verdictd's reference {name}", MAX_REFERENCE_BYTES)
 
 
@@ -88,13 +89,13 @@ def _show_difference(service: OpaServiceStub, order: Upload, out: TextIO) -> Non
     try:
         held = _fetch(service, order.name)
     except VerdictdError as error:
-        out.write(f"nothing to compare with: {error.message}\n")
+        out.write(f"nothing to compare with: {printable(error.message)}\n")
         held = {}
     lines = describe_difference(held, json.loads(order.reference))
     out.write(
         f"{order.name} at verdictd would change:\n" if lines else f"{order.name} at verdictd is the same already\n"
     )
-    out.writelines(f"  {line}\n" for line in lines[:_MAX_LINES])
+    out.writelines(f"  {printable(line)}\n" for line in lines[:_MAX_LINES])
     if len(lines) > _MAX_LINES:
         out.write(f"  and {len(lines) - _MAX_LINES} lines more\n")
 
@@ -110,14 +111,14 @@ def _test(service: OpaServiceStub, order: Upload, name: str, given: str, out: Te
     try:
         decision = json.loads(answer)
     except ValueError:
-        out.write(f"{order.policy} cannot decide: {answer}\n")
+        out.write(f"{order.policy} cannot decide: {printable(answer)}\n")
         return False
     allows = isinstance(decision, dict) and decision.get("allow") is True
     if allows is order.must_allow:
         out.write(f"{order.policy} {'allows' if allows else 'refuses'} {name}, as it should\n")
         return True
     wanted = "it must allow it" if order.must_allow else "it must not allow it any more"
-    out.write(f"{order.policy} {'allows' if allows else 'refuses'} {name}, and {wanted}: {answer}\n")
+    out.write(f"{order.policy} {'allows' if allows else 'refuses'} {name}, and {wanted}: {printable(answer)}\n")
     return False
 
 
