@@ -163,7 +163,7 @@ class RecordLayer:
         assert self._receiving is not None
         if self._receiving.sequence >= _MAX_RECEIVED_RECORDS:
             raise _RecordError(_UNEXPECTED_MESSAGE, "the client has used one key for too many records")
-        if len(body) <= TAG_BYTES:
+        if len(body) < TAG_BYTES:
             raise _RecordError(_BAD_RECORD_MAC, "the client sent a record that is too short to verify")
         try:
             inner = self._receiving.open(header, body)
@@ -173,14 +173,13 @@ class RecordLayer:
             raise _RecordError(_RECORD_OVERFLOW, f"a record of the client's holds {len(inner) - 1} bytes")
         unpadded = inner.rstrip(b"\0")
         if not unpadded:
-            raise _RecordError(_UNEXPECTED_MESSAGE, "the client sent a record of padding alone")
+            raise _RecordError(_UNEXPECTED_MESSAGE, "the client sent a record without a type of its content")
         return unpadded[-1], unpadded[:-1]
 
     def _take_alert(self, content: bytes) -> list[Event]:
-        if not content:
-            raise _RecordError(_UNEXPECTED_MESSAGE, "the client sent an alert that is empty")
-        if len(content) != 2:
-            raise _RecordError(_DECODE_ERROR, f"an alert of the client's has {len(content)} bytes, expected 2")
+        if len(content) != 2:  # an empty one has an alert of its own, RFC 8446, 5.4
+            alert = _DECODE_ERROR if content else _UNEXPECTED_MESSAGE
+            raise _RecordError(alert, f"an alert of the client's has {len(content)} bytes, expected 2")
         if content[1] == _USER_CANCELED:  # a close_notify follows
             return []
         if content[1] == _CLOSE_NOTIFY:

@@ -249,6 +249,14 @@ def test_padding_alone_is_refused() -> None:
     refused(layer, client, client.seal(0, bytes(20)), 10)
 
 
+def test_a_record_that_verifies_and_holds_nothing_at_all_is_refused() -> None:
+    layer, client = make()
+    header = b"\x17\x03\x03\x00\x10"
+    sealed = client.sealing._cipher().encrypt(client.sealing._next_nonce(), b"", header)
+    assert len(sealed) == 16
+    refused(layer, client, header + sealed, 10)
+
+
 def test_a_client_may_change_its_key() -> None:
     layer, client = make()
     for number in range(3):
