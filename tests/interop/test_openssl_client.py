@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from tests.unit.ratstls.forge import EC_KEY, OTHER_EC_KEY, Forged, interoperable, legacy, tlv, utc
 from tests.unit.ratstls.peers import GENUINE, SERVER, RecordingJudge, mismatched_key
 from tests.unit.ratstls.serving import Served, run, serving
+from verdictd.ratstls.attested_connection import AttestedConnection
 from verdictd.ratstls.certificate import attestation_id
 from verdictd.ratstls.channel import ChannelFailed, PeerAccepted, PeerRefused
 
@@ -212,6 +213,22 @@ def test_out_of_its_time_it_is_refused_whatever_the_judge_says(
         async with serving() as served:
             assert alert in await s_client(served, files, version, *OWN)
             assert isinstance((await served.outcome()).outcome, PeerRefused)
+
+    run(test)
+
+
+@BOTH
+@pytest.mark.parametrize("size", ["512", "4096"])
+def test_a_client_that_asked_for_short_records_gets_no_longer_ones(files: Path, version: str, size: str) -> None:
+    async def answer_at_length(connection: AttestedConnection) -> None:
+        while await connection.read():
+            await connection.write(b"a" * 20_000 + b"!")
+
+    async def test() -> None:
+        options = (version, *OWN, "-quiet", "-maxfraglen", size)
+        async with serving(answer_at_length) as served:
+            said = await s_client(served, files, *options, send=b"q\n", enough=lambda said: b"!" in said)
+            assert "a" * 20_000 + "!" in said
 
     run(test)
 

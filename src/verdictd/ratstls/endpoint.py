@@ -103,6 +103,11 @@ class RATSTLSEndpoint:
 
     def bytes_to_send(self) -> bytes:
         """Return, once, what has to be sent now."""
+        if self._state is ChannelState.OPEN:  # records leave uncounted from now on, so nobody else may number any
+            self._gate.secrets.forget()
+        return self._drain()
+
+    def _drain(self) -> bytes:
         parts = []
         try:
             while True:
@@ -132,20 +137,23 @@ class RATSTLSEndpoint:
         if ChannelState.CLOSED in NEXT_STATES[self._state]:
             self._move_to(ChannelState.CLOSED)
 
-    def hand_over(self, emitted: bytes) -> RecordLayer | None:
-        """Return what carries a server's open connection on; ``None`` where this endpoint has to, as it can.
+    def hand_over(self) -> tuple[RecordLayer | None, bytes]:
+        """Return what carries a server's open connection on, and what has to be sent before anything of that.
 
-        To be called right after the record that completed the handshake, with all that `bytes_to_send` returned since.
-        Where something is returned this endpoint must not be used any more.
+        ``None`` where this endpoint has to carry on, as it can: always so where it has given bytes to send since it was
+        opened, which would not be counted. Where something is returned this endpoint must not be used any more.
+
+        To be called right after the record that completed the handshake was received.
         """
         if self._state is not ChannelState.OPEN or self._context.role is not Role.SERVER:
             raise RuntimeError("only a server's connection is handed over, when it has just been opened")
         identity = self._context.identity
         identifier = None if identity is None else identity.attestation_id
+        emitted = self._drain()
         successor = carry_on(self._connection, self._gate.secrets, emitted, identifier)
         if successor is not None:
-            self._state = ChannelState.CLOSED
-        return successor
+            self._move_to(ChannelState.CLOSED)
+        return successor, emitted
 
     def _continue_handshake(self) -> tuple[Event, ...]:
         try:
@@ -214,6 +222,8 @@ class RATSTLSEndpoint:
         if state not in NEXT_STATES[self._state]:
             raise RuntimeError(f"a channel that is {self._state} cannot become {state}")
         self._state = state
+        if state is not ChannelState.OPEN:
+            self._gate.secrets.forget()
 
     def _refuse(self, verdict: PeerVerdict) -> PeerRefused:
         self._move_to(ChannelState.REFUSED)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from verdictd.ratstls.channel import ChannelState, Event, Judge
+from verdictd.ratstls.client_hello import takes_full_records
 from verdictd.ratstls.endpoint import RATSTLSEndpoint
 from verdictd.ratstls.record_layer import RecordLayer
 from verdictd.ratstls.tls_context import RATSTLSContext
@@ -14,16 +15,18 @@ class ServerEndpoint:
     """The endpoint of a connection that a server accepted, see `verdictd.ratstls.channel.Endpoint`.
 
     OpenSSL is given no byte that follows the record which completes the handshake: what does is for its successor. With
-    TLS 1.2, and where the succession is not possible, OpenSSL goes on.
+    TLS 1.2, for clients that take only short records, and where the succession is not possible, OpenSSL goes on.
     """
 
-    __slots__ = ("_header", "_left", "_outgoing", "_present")
+    __slots__ = ("_header", "_hello", "_left", "_outgoing", "_present", "_takes_full_records")
 
     def __init__(self, context: RATSTLSContext, judge: Judge) -> None:
         self._present: RATSTLSEndpoint | RecordLayer = RATSTLSEndpoint(context, judge)
         self._header = b""
+        self._hello: bytearray | None = bytearray()
         self._left = 0
         self._outgoing = b""
+        self._takes_full_records = False
 
     @property
     def state(self) -> ChannelState:
@@ -45,6 +48,7 @@ class ServerEndpoint:
         start = 0
         while start < len(data) and isinstance(self._present, RATSTLSEndpoint) and self._is_handshaking():
             end = self._find_end(data, start)
+            self._look_at_hello(data[start:end])
             events += self._present.receive(data[start:end])
             start = end
             if self._present.state is ChannelState.OPEN:
@@ -87,7 +91,16 @@ class ServerEndpoint:
         self._left = max(end - len(data), 0)
         return min(end, len(data))
 
+    def _look_at_hello(self, piece: bytes) -> None:
+        """Keep the first record until it is whole, and from then on only what follows from it."""
+        if self._hello is None:
+            return
+        self._hello += piece
+        if not self._header and not self._left:
+            self._takes_full_records = takes_full_records(bytes(self._hello))
+            self._hello = None
+
     def _hand_over(self, present: RATSTLSEndpoint) -> None:
-        emitted = present.bytes_to_send()
-        self._outgoing += emitted
-        self._present = present.hand_over(emitted) or present
+        if self._takes_full_records:
+            successor, self._outgoing = present.hand_over()
+            self._present = successor or present

@@ -25,7 +25,7 @@ from verdictd.ratstls.record_protection import (
 _CLIENT, _SERVER = b"CLIENT_TRAFFIC_SECRET_0", b"SERVER_TRAFFIC_SECRET_0"
 _TLS_1_3: Final = "TLSv1.3"
 _MAX_EMITTED_RECORDS: Final = 8
-"""OpenSSL sends two tickets."""
+"""OpenSSL sends two tickets, also to clients that say they cannot use them."""
 
 
 class TrafficSecrets:
@@ -77,7 +77,11 @@ def carry_on(
 
 
 def _count_emitted(emitted: bytes, key: TrafficKey) -> bool:
-    """Open what was sent under a key, so that its next record has the number that follows; whether all of it opens."""
+    """Open what was sent under a key, so that its next record has the number that follows.
+
+    Returns:
+        Whether all of it opens, and there is some: nothing would prove neither the key nor the count.
+    """
     start = 0
     while start < len(emitted):
         header = emitted[start : start + HEADER_BYTES]
@@ -89,4 +93,4 @@ def _count_emitted(emitted: bytes, key: TrafficKey) -> bool:
         except AuthenticityError:
             return False
         start = end
-    return True
+    return key.sequence > 0
