@@ -124,6 +124,7 @@ def seeds() -> dict[str, bytes]:
 TARGET = FuzzTarget(
     name="tls_server",
     modules=(
+        "verdictd.ratstls.client_hello",
         "verdictd.ratstls.endpoint",
         "verdictd.ratstls.server_endpoint",
         "verdictd.ratstls.tls_context",

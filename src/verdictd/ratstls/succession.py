@@ -80,7 +80,7 @@ def _count_emitted(emitted: bytes, key: TrafficKey) -> bool:
     """Open what was sent under a key, so that its next record has the number that follows.
 
     Returns:
-        Whether all of it opens, and there is some: nothing would prove neither the key nor the count.
+        Whether all of it opens, and there is some: without any, neither the key nor the count is proved.
     """
     start = 0
     while start < len(emitted):
