@@ -9,6 +9,7 @@ from verdictd.ratstls.record_layer import RecordLayer
 from verdictd.ratstls.tls_context import RATSTLSContext
 
 _HEADER_BYTES: Final = 5
+_PROTECTED: Final = 23
 
 
 class ServerEndpoint:
@@ -18,12 +19,13 @@ class ServerEndpoint:
     TLS 1.2, for clients that take only short records, and where the succession is not possible, OpenSSL goes on.
     """
 
-    __slots__ = ("_header", "_hello", "_left", "_outgoing", "_present", "_takes_full_records")
+    __slots__ = ("_header", "_hello", "_kind", "_left", "_outgoing", "_present", "_takes_full_records")
 
     def __init__(self, context: RATSTLSContext, judge: Judge) -> None:
         self._present: RATSTLSEndpoint | RecordLayer = RATSTLSEndpoint(context, judge)
         self._header = b""
         self._hello: bytearray | None = bytearray()
+        self._kind = _PROTECTED
         self._left = 0
         self._outgoing = b""
         self._takes_full_records = False
@@ -48,6 +50,8 @@ class ServerEndpoint:
         start = 0
         while start < len(data) and isinstance(self._present, RATSTLSEndpoint) and self._is_handshaking():
             end = self._find_end(data, start)
+            while self._is_passed_over and end < len(data):
+                end = self._find_end(data, end)
             self._look_at_hello(data[start:end])
             events += self._present.receive(data[start:end])
             start = end
@@ -82,7 +86,7 @@ class ServerEndpoint:
             self._header += data[start : start + wanted]
             if len(self._header) < _HEADER_BYTES:
                 return len(data)
-            body = int.from_bytes(self._header[3:], "big")
+            self._kind, body = self._header[0], int.from_bytes(self._header[3:], "big")
             end = start + wanted + body
             self._header = b""
             self._left = max(end - len(data), 0)
@@ -90,6 +94,14 @@ class ServerEndpoint:
         end = start + self._left
         self._left = max(end - len(data), 0)
         return min(end, len(data))
+
+    @property
+    def _is_passed_over(self) -> bool:
+        """Whether a whole record was found that is not protected, and so cannot complete a handshake of TLS 1.3.
+
+        Those are given to OpenSSL together with what follows: each time it is called costs more than a small record.
+        """
+        return self._hello is None and self._kind != _PROTECTED and not self._left and not self._header
 
     def _look_at_hello(self, piece: bytes) -> None:
         """Keep the first record until it is whole, and from then on only what follows from it."""

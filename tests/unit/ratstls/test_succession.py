@@ -367,3 +367,32 @@ def test_a_replayed_ticket_leads_to_a_handshake_and_a_judgement() -> None:
     converse(second, again)
     assert len(judge.asked) == 2
     assert has_gone_over(second)
+
+
+def test_records_that_are_not_protected_are_given_to_openssl_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = 0
+    take = RATSTLSEndpoint.receive
+
+    def count(self: RATSTLSEndpoint, data: bytes) -> tuple[Event, ...]:
+        nonlocal steps
+        steps += 1
+        return take(self, data)
+
+    monkeypatch.setattr(RATSTLSEndpoint, "receive", count)
+    made, peer = make(), client()
+    made.receive(peer.step())
+    flight = peer.step(made.bytes_to_send())
+    assert flight.startswith(b"\x14\x03\x03\x00\x01\x01\x17"), (
+        "OpenSSL begins with a change of cipher for the sake of old"
+    )
+    steps = 0
+    events = made.receive(flight)
+    assert isinstance(events[0], PeerAccepted)
+    assert has_gone_over(made)
+    assert steps == flight.count(b"\x17\x03\x03"), "one for each that is protected"
+
+    flood = make()
+    flood.receive(peer.outgoing() or RawPeer(Role.CLIENT).step())
+    steps = 0
+    flood.receive(b"\x16\x03\x03\x00\x01\x0b" * 10_000)
+    assert steps == 1
