@@ -369,6 +369,14 @@ def test_a_replayed_ticket_leads_to_a_handshake_and_a_judgement() -> None:
     assert has_gone_over(second)
 
 
+def kinds_of(records: bytes) -> list[int]:
+    kinds = []
+    while records:
+        kinds.append(records[0])
+        records = records[5 + int.from_bytes(records[3:5], "big") :]
+    return kinds
+
+
 def test_records_that_are_not_protected_are_given_to_openssl_together(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = 0
     take = RATSTLSEndpoint.receive
@@ -382,17 +390,16 @@ def test_records_that_are_not_protected_are_given_to_openssl_together(monkeypatc
     made, peer = make(), client()
     made.receive(peer.step())
     flight = peer.step(made.bytes_to_send())
-    assert flight.startswith(b"\x14\x03\x03\x00\x01\x01\x17"), (
-        "OpenSSL begins with a change of cipher for the sake of old"
-    )
+    kinds = kinds_of(flight)
+    assert kinds[0] == 0x14, "OpenSSL begins with a change of cipher, which old middleboxes want"
     steps = 0
     events = made.receive(flight)
     assert isinstance(events[0], PeerAccepted)
     assert has_gone_over(made)
-    assert steps == flight.count(b"\x17\x03\x03"), "one for each that is protected"
+    assert steps == kinds.count(0x17), "one for each that is protected"
 
     flood = make()
-    flood.receive(peer.outgoing() or RawPeer(Role.CLIENT).step())
+    flood.receive(RawPeer(Role.CLIENT).step())
     steps = 0
     flood.receive(b"\x16\x03\x03\x00\x01\x0b" * 10_000)
     assert steps == 1
