@@ -43,7 +43,6 @@ def read_deb(stream: Stream, budget: Budget) -> Iterator[Member]:
             raise UnsupportedError(f"the package is of the format {form!r}, supported is 2")
         if name.startswith("data.tar"):
             yield from _read_data(part, budget, name)
-            part.skip_rest()
             return
         part.skip_rest()
         read_whole(stream, size % 2, name)
@@ -51,7 +50,7 @@ def read_deb(stream: Stream, budget: Budget) -> Iterator[Member]:
 
 def _read_header(header: bytes) -> tuple[str, int]:
     size = header[_SIZE].strip()
-    if len(header) != _HEADER_BYTES or header[_END] != _HEADER_END or not size.isdigit():
+    if header[_END] != _HEADER_END or not size.isdigit():  # of one that is cut off, the end is missing
         raise MalformedError("a part of the package has no header that can be read")
     return header[_NAME].rstrip(b" /").decode("ascii", "replace"), int(size)
 
@@ -63,4 +62,4 @@ def _read_data(part: PartStream, budget: Budget, name: str) -> Iterator[Member]:
         raise UnsupportedError(f"{name} is not compressed in a way that is supported")
     data = peeked if compression is None else DecompressedStream(peeked, compression, budget)
     yield from read_tar(data, budget)
-    skip_all(data)  # the checksum of what was compressed comes last
+    skip_all(data)  # the checksum of what was compressed comes last, and the end of what was not

@@ -55,7 +55,8 @@ def _read_records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     while at < len(data):
         length = _LENGTH.match(data, at)
         end = at + int(length[1]) if length else 0
-        if length is None or not length.end() < end <= len(data) or data[end - 1 : end] != b"\n":
+        # Of a record that leads out of the header there is no line feed; of one that ends in its own length, no value.
+        if length is None or data[end - 1 : end] != b"\n":
             raise MalformedError(f"an extended header has a record at byte {at} that is none")
         key, equals, value = data[length.end() : end - 1].partition(b"=")
         if not equals:

@@ -130,6 +130,36 @@ def test_the_files_of_a_deb_are_where_the_format_has_them(tmp_path: Path) -> Non
             found(put(tmp_path, deb(b"2.0\n", name)))
 
 
+@pytest.mark.parametrize("compression", ["gzip", "xz", "bzip2"])
+def test_the_checksum_of_the_files_of_a_deb_is_looked_at(tmp_path: Path, compression: str) -> None:
+    whole = COMPRESSIONS[compression](build_tar(MEMBERS) + bytes(3_000_000))
+    start = b"!<arch>\n" + ar_member("debian-binary", b"2.0\n")
+    assert found(put(tmp_path, start + ar_member("data.tar", whole))) == MEMBERS
+    with pytest.raises(MalformedError, match=f"the {compression} data ends early"):
+        found(put(tmp_path, start + ar_member("data.tar", whole[:-4])))
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_a_deb_that_is_cut_off_behind_its_last_file_is_refused(tmp_path: Path, compression: str) -> None:
+    package = build_deb(MEMBERS, compression=compression)
+    padding = len(package) - len(package.rstrip(b"\0")) if compression == "none" else 3
+    for cut in range(2, min(padding, 9000), 500):
+        with pytest.raises(MalformedError, match="it ends in"):
+            found(put(tmp_path, package[:-cut]))
+
+
+@pytest.mark.parametrize("end", [b"\n`", b"``", b"  "])
+def test_the_header_of_a_part_of_a_deb_ends_as_the_format_says(tmp_path: Path, end: bytes) -> None:
+    package = bytearray(deb(b"2.0\n"))
+    at = 8 + 60 + 4 + 58
+    assert package[at : at + 2] == b"`\n"
+    package[at : at + 2] = end
+    with pytest.raises(MalformedError, match="no header that can be read"):
+        found(put(tmp_path, bytes(package)))
+    with pytest.raises(MalformedError, match="no header that can be read"):
+        found(put(tmp_path, bytes(package[:at])))
+
+
 def test_an_error_says_where_whatever_its_own_words_begin_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("it").write_bytes(build_rpm(MEMBERS, compression="none")[:-100])

@@ -178,6 +178,10 @@ def test_sparse_files_are_refused_in_each_of_their_forms() -> None:
     "data",
     [
         b"5 a=\n1",  # too much
+        b"5 a=b",
+        b"5 a=b\n",
+        b"5 a=\n0 a=\n",  # it would be the same one for ever
+        b"5 a=\n2 a=\n",
         b"4 a=\n",  # the record ends before its line
         b"6 a=\n",  # and behind it
         b"0 a=\n",
@@ -232,6 +236,13 @@ def test_an_extended_header_that_is_too_long_is_refused_before_it_is_read(kind: 
         read(bytes(header(size=1025, kind=kind)), UnpackingLimits(header_bytes=1024))
     with pytest.raises(MalformedError, match="it ends in an extended header"):
         read(bytes(header(size=1024, kind=kind)), UnpackingLimits(header_bytes=1024))
+
+
+@pytest.mark.parametrize("kind", [b"0", b"2", b"5", b"?"])
+def test_members_of_every_kind_are_counted(kind: bytes) -> None:
+    assert len(read(member(b"a", b"", kind=kind) * 3 + END, UnpackingLimits(members=3))) <= 1
+    with pytest.raises(LimitExceededError, match="more than 3 files"):
+        read(member(b"a", b"", kind=kind) * 4 + END, UnpackingLimits(members=3))
 
 
 @pytest.mark.parametrize("long", [pax((b"path", b"n" * 11)), member(b"l", b"n" * 11, kind=b"L")])
