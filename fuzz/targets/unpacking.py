@@ -1,11 +1,16 @@
 """Archives and packages, and archives within them."""
 
+import bz2
 import io
+import lzma
+import struct
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
+
+from backports import zstd
 
 from fuzz.target import FuzzTarget, attempt
 from verdictd.unpacking.limits import UnpackingLimits
@@ -41,9 +46,13 @@ def _build_cpio(members: Mapping[str, bytes]) -> bytes:
     return b"".join(parts)
 
 
-def _build_rpm(members: Mapping[str, bytes]) -> bytes:
-    empty = b"\x8e\xad\xe8\x01" + bytes(12)
-    return b"\xed\xab\xee\xdb\x03\x00" + bytes(90) + empty + empty + _build_cpio(members)
+def _build_rpm(members: Mapping[str, bytes], compress: Callable[[bytes], bytes] = bytes, name: bytes = b"") -> bytes:
+    """An RPM, whose header names its compression where it is given a name."""
+    start = b"\x8e\xad\xe8\x01" + bytes(4)
+    store = name + b"\0" if name else b""
+    entries = struct.pack(">IIII", 1125, 6, 0, 1) if name else b""
+    header = start + struct.pack(">II", len(entries) // 16, len(store)) + entries + store
+    return b"\xed\xab\xee\xdb\x03\x00" + bytes(90) + start + bytes(8) + header + compress(_build_cpio(members))
 
 
 def _build_tar(members: Mapping[str, bytes], compression: str = "") -> bytes:
@@ -54,6 +63,17 @@ def _build_tar(members: Mapping[str, bytes], compression: str = "") -> bytes:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _build_pax(records: Mapping[str, str]) -> bytes:
+    """A tar archive whose only file has an extended header."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo("a")
+        member.pax_headers = dict(records)
+        member.size = 3
+        archive.addfile(member, io.BytesIO(b"abc"))
     return buffer.getvalue()
 
 
@@ -72,6 +92,12 @@ def seeds() -> dict[str, bytes]:
         "tar": _build_tar(members),
         "tar-long-name": _build_tar({"n" * 200: b"x"}),
         "tar-gz": _build_tar(members, "gz"),
+        "tar-extended": _build_pax({"path": "another", "comment": "x", "SCHILY.xattr.user.a": "b"}),
+        "tar-sparse": _build_pax({"GNU.sparse.major": "1"}),
+        "tar-bz2": bz2.compress(_build_tar(members)),
+        "tar-zst": zstd.compress(_build_tar(members)),
+        "rpm-xz": _build_rpm(members, lzma.compress, b"xz"),
+        "rpm-lzma": _build_rpm(members, lambda data: lzma.compress(data, format=lzma.FORMAT_ALONE), b"lzma"),
         "nested": _build_rpm({"inner.rpm": _build_rpm(members)}),
     }
 
