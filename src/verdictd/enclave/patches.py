@@ -8,6 +8,7 @@ from verdictd.enclave.file_reader import FileReader
 from verdictd.enclave.sdk_metadata import SdkMetadata
 
 _MAX_PATCHED_BYTES: Final = 4 * 1024 * 1024
+_MAX_PATCHES: Final = 4096
 _GRANULE: Final = 256 * 1024
 
 
@@ -23,12 +24,14 @@ class PatchedFile:
 
         Raises:
             MalformedError: a patch is not of the file and the metadata.
-            LimitExceededError: patches of more than 4 MiB.
+            LimitExceededError: patches of more than 4 MiB, or more than 4,096 of them.
         """
         self._file = file
         self._granules: dict[int, list[tuple[int, bytes]]] = {}
         patches = []
         total = sum(patch.size for patch in metadata.patches)
+        if len(metadata.patches) > _MAX_PATCHES:
+            raise LimitExceededError(f"the metadata has {len(metadata.patches)} patches, the limit is {_MAX_PATCHES}")
         if total > _MAX_PATCHED_BYTES:
             raise LimitExceededError(f"the metadata patches {total} bytes, the limit is {_MAX_PATCHED_BYTES}")
         for patch in metadata.patches:

@@ -1,6 +1,6 @@
 """Enclaves of Intel's SDK: what a signed image is measured as, beside what its signature says."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -67,14 +67,14 @@ def measure_sdk_enclave(
 
 
 class _Measuring:
-    """Measures one image, and remembers what came of each sequence of pages."""
+    """Measures one image, and remembers what came of the last sequence of pages."""
 
     def __init__(self, reader: FileReader, image: ElfImage, progress: Progress | None, budget: HashBudget) -> None:
         self._reader = reader
         self._image = image
         self._progress = progress
         self._budget = budget
-        self._known: dict[Hashable, bytes] = {}
+        self._last: tuple[object, bytes] | None = None
 
     def measure(self, metadata: SdkMetadata) -> SdkEnclave:
         return SdkEnclave(
@@ -89,10 +89,10 @@ class _Measuring:
         runs, file = plan_pages(self._image, metadata), PatchedFile(self._reader, metadata)
         size, frame = metadata.fields["enclave_size"], metadata.fields["ssa_frame_size"]
         key = (runs, file.patches, size, frame, metadata.el_range)
-        if key not in self._known:
+        if self._last is None or self._last[0] != key:
             self._budget.spend(sum(run.hashed_bytes for run in runs))
-            self._known[key] = _hash(file, runs, metadata, self._progress)
-        return self._known[key]
+            self._last = key, _hash(file, runs, metadata, self._progress)
+        return self._last[1]
 
 
 def _hash(file: PatchedFile, runs: Sequence[PageRun], metadata: SdkMetadata, progress: Progress | None) -> bytes:
@@ -114,7 +114,7 @@ def _hash(file: PatchedFile, runs: Sequence[PageRun], metadata: SdkMetadata, pro
 def _hash_run(file: PatchedFile, run: PageRun, shift: int, measurement: EnclaveMeasurement) -> None:
     offset = run.address + shift
     if run.content is not None:
-        measurement.extend_same_pages(offset, run.flags, run.pages, run.content.ljust(PAGE_BYTES, b"\0"))
+        measurement.extend_same_pages(offset, run.flags, run.pages, run.page)
     elif run.file_offset is None:
         measurement.add_pages(offset, run.flags, run.pages)
     elif run.file_bytes < PAGE_BYTES:

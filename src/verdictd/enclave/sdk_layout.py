@@ -16,6 +16,8 @@ from verdictd.enclave.measurement import BLOCK_BYTES, HASHED_A_PAGE, PAGE_BYTES
 from verdictd.enclave.sdk_metadata import LayoutEntry, LayoutGroup, SdkMetadata
 
 _MAX_ENTRIES: Final = 100_000
+_MAX_CONTENT_BYTES: Final = 32 * 1024 * 1024
+"""Of all entries together, each time they are repeated. A thread has 72 bytes, and one page at most of global data."""
 _EADD, _EEXTEND = 1, 2
 _READ, _WRITE, _EXECUTE, _REGULAR = 1, 2, 4, 0x200
 _TCS: Final = 0x100
@@ -23,6 +25,7 @@ _SEGMENT_FLAGS: Final = ((4, _READ), (2, _WRITE), (1, _EXECUTE))
 """PF_R, PF_W and PF_X, and what each becomes in SECINFO."""
 _TCS_ADDRESSES: Final = (16, 48, 56)
 """OSSA, OFSBASE and OGSBASE in a TCS: the template has them relative to the TCS itself."""
+_TCS_ADDRESSES_END: Final = 64
 _SDK_1_5: Final = (1, 3)
 
 
@@ -36,6 +39,7 @@ class PageRun:
         pages: how many.
         file_offset: where their content stands in the patched file, page after page; else ``None``.
         content: what all of them hold, up to 4,096 bytes, the rest is zeros; ``None`` for pages that are not measured.
+        is_repeated: whether the content stands in a page again and again instead, as often as it fits.
         file_bytes: of a page that has less than a page's bytes of the file, how many; `page_offset` says from where on.
         page_offset: see `file_bytes`.
     """
@@ -45,8 +49,15 @@ class PageRun:
     pages: int
     file_offset: int | None = None
     content: bytes | None = None
+    is_repeated: bool = False
     file_bytes: int = PAGE_BYTES
     page_offset: int = 0
+
+    @property
+    def page(self) -> bytes:
+        """What a page of them holds, where `content` says so. Made when it is wanted: there may be very many runs."""
+        content = self.content or b""
+        return content * (PAGE_BYTES // len(content)) if self.is_repeated else content.ljust(PAGE_BYTES, b"\0")
 
     @property
     def is_measured(self) -> bool:
@@ -76,18 +87,33 @@ def plan_pages(image: ElfImage, metadata: SdkMetadata) -> tuple[PageRun, ...]:
 
     Raises:
         MalformedError: pages outside of the enclave, or twice at one place.
-        LimitExceededError: more entries than an enclave has.
+        LimitExceededError: more entries, or more content in them, than an enclave has.
     """
     size = metadata.fields["enclave_size"]
     for segment in image.segments:
         if segment.address + segment.memory_bytes > size:
             raise MalformedError(f"a segment ends behind the enclave's {size:#x} bytes")
-    runs = [*_plan_segments(image, is_sdk_1_5=(metadata.major, metadata.minor) == _SDK_1_5)]
+    _check_segments(image.segments)
+    is_sdk_1_5 = (metadata.major, metadata.minor) == _SDK_1_5 and metadata.el_range is None
+    runs = [*_plan_segments(image, is_sdk_1_5=is_sdk_1_5)]
     entries = _expand(metadata)
     _check_places(entries, size)
+    if (held := sum(entry.content_bytes for _, entry in entries if entry.content_at)) > _MAX_CONTENT_BYTES:
+        raise LimitExceededError(f"the layout holds {held} bytes of content, the limit is {_MAX_CONTENT_BYTES}")
     for address, entry in entries:
         runs += _plan_entry(address, entry, metadata)
     return tuple(runs)
+
+
+def _check_segments(segments: Sequence[Segment]) -> None:
+    """As the loader does, who rounds the end of each up to a page."""
+    end = 0
+    for segment in sorted(segments, key=lambda each: each.address):
+        if not segment.memory_bytes:
+            continue
+        if segment.address < end:
+            raise MalformedError(f"two segments are at {segment.address:#x}")
+        end = _round(segment.address + segment.memory_bytes)
 
 
 def _plan_segments(image: ElfImage, *, is_sdk_1_5: bool) -> Iterator[PageRun]:
@@ -170,7 +196,7 @@ def _expand(metadata: SdkMetadata) -> list[tuple[int, LayoutEntry]]:
 
 
 def _check_group(group: LayoutGroup, before: int, size: int) -> None:
-    if before + group.times * group.entries > _MAX_ENTRIES:
+    if before + group.times * max(group.entries, 1) > _MAX_ENTRIES:
         raise LimitExceededError(f"the layout has more than {_MAX_ENTRIES} entries")
     if group.times * group.step > size:
         raise MalformedError(f"a group of the layout ends behind the enclave's {size:#x} bytes")
@@ -198,15 +224,18 @@ def _plan_entry(address: int, entry: LayoutEntry, metadata: SdkMetadata) -> Iter
         if entry.flags != _TCS:
             yield from _plan_content(address, entry, content)
             return
-        content, is_measured = _complete_tcs(content, address), bool(entry.attributes & _EEXTEND)
+        content = _complete_tcs(content, address)
     elif not entry.flags:  # guards are left out
         return
     else:
-        content, is_measured = (
-            struct.pack("<I", entry.content_bytes) * (PAGE_BYTES // 4),
-            bool(entry.attributes & _EEXTEND),
-        )
-    yield PageRun(address=address, flags=entry.flags, pages=entry.pages, content=content if is_measured else None)
+        content = struct.pack("<I", entry.content_bytes)
+    yield PageRun(
+        address=address,
+        flags=entry.flags,
+        pages=entry.pages,
+        content=content if entry.attributes & _EEXTEND else None,
+        is_repeated=not entry.content_at,
+    )
 
 
 def _plan_content(address: int, entry: LayoutEntry, content: bytes) -> Iterator[PageRun]:
@@ -224,11 +253,11 @@ def _plan_content(address: int, entry: LayoutEntry, content: bytes) -> Iterator[
 def _complete_tcs(template: bytes, address: int) -> bytes:
     if len(template) > PAGE_BYTES:
         raise MalformedError(f"the template of a TCS has {len(template)} bytes, a page has {PAGE_BYTES}")
-    page = bytearray(template.ljust(PAGE_BYTES, b"\0"))
+    tcs = bytearray(template.ljust(_TCS_ADDRESSES_END, b"\0"))
     for at in _TCS_ADDRESSES:
-        (relative,) = struct.unpack_from("<Q", page, at)
-        struct.pack_into("<Q", page, at, (relative + address) % (1 << 64))
-    return bytes(page)
+        (relative,) = struct.unpack_from("<Q", tcs, at)
+        struct.pack_into("<Q", tcs, at, (relative + address) % (1 << 64))
+    return bytes(tcs)
 
 
 def _trim(address: int) -> int:

@@ -102,6 +102,8 @@ class _Stream:
             raise MalformedError("an .sgxs file begins with ECREATE, this one does not")
         if size < PAGE_BYTES or size & (size - 1):
             raise MalformedError(f"the enclave's size is {size:#x}, expected a power of two and a page at least")
+        if not ssa_frame_pages:
+            raise MalformedError("an SSA frame has no pages")
         self._enclave_bytes = size
         return EnclaveMeasurement(size, ssa_frame_pages)
 

@@ -4,6 +4,7 @@ import os
 import random
 import struct
 import tempfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -270,6 +271,7 @@ MALFORMED = {
     "no SSA frame": altered(lambda it: setattr(it, "ssa_frame_pages", 0)),
     "an SSA frame of five pages": altered(lambda it: setattr(it, "ssa_frame_pages", 5)),
     "a segment behind the end": altered(lambda it: it.segments.append(Segment(0xFF001, PF_R, b"x" * PAGE))),
+    "two segments over one another": altered(lambda it: it.segments.append(Segment(0x4800, PF_R, b"x"))),
     "a segment that nobody may use": altered(lambda it: it.segments.append(Segment(0x80000, 0, b"x"))),
     "an entry behind the end": altered(lambda it: it.layout.append(Entry(0xFF000, 2))),
     "an entry within a page": altered(lambda it: it.layout.append(Entry(0x80010, 1))),
@@ -318,6 +320,40 @@ def test_a_heap_of_many_gigabytes_is_no_matter() -> None:
 def test_a_group_of_billions_is_refused_before_it_is_repeated() -> None:
     with pytest.raises(LimitExceededError, match="entries"):
         examine(assemble(Enclave(layout=[Entry(0, 0), Group(1, 0xFFFFFFFF, 0)]), UNSIGNED))
+
+
+def test_a_group_of_no_entries_is_not_repeated_billions_of_times() -> None:
+    with pytest.raises(LimitExceededError, match="entries"):
+        examine(assemble(Enclave(layout=[Entry(0, 1), Group(0, 0xFFFFFFFF, 0)]), UNSIGNED))
+
+
+def test_content_that_is_repeated_without_end_is_refused() -> None:
+    entry = Entry(0, 16, content=b"c" * 0xFFFF)
+    with pytest.raises(LimitExceededError, match="bytes of content"):
+        examine(assemble(Enclave(layout=[entry, Group(1, 600, 0x10000)], size=1 << 36), UNSIGNED))
+
+
+def test_very_many_threads_take_little_memory() -> None:
+    tcs = Entry(0, 1, flags=TCS, content=bytes(72))
+    image = assemble(Enclave(layout=[tcs, Group(1, 6_000, 0x1000)], size=1 << 36), UNSIGNED)
+    tracemalloc.start()
+    try:
+        examine(image)
+        assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def test_patches_of_nothing_without_end_are_refused() -> None:
+    enclave = Enclave(segments=[Segment(0, PF_R, b"x")], patches=[Patch(0, 0, b"")] * 4097)
+    with pytest.raises(LimitExceededError, match="4097 patches"):
+        examine(assemble(enclave, UNSIGNED))
+
+
+def test_metadata_with_elrange_is_never_that_of_sdk_1_5() -> None:
+    enclave = Enclave(segments=[Segment(0, PF_R, b"x"), Segment(0x1800, PF_R | PF_W, b"d" * 0x800)], version=(1, 3))
+    enclave.el_range = (0x40000000, 0, 0x80000000)
+    assert measured(enclave) == measure(enclave)
 
 
 def test_patches_without_end_are_refused() -> None:

@@ -51,6 +51,7 @@ BROKEN = {
     "a size that is no power of two": create(0x30000),
     "a size of less than a page": create(2048),
     "content without a page": create() + extend(0),
+    "an SSA frame of no pages": create(0x40000, 0),
     "pages in no order": create() + page(0x1000) + page(0),
     "a page twice": create() + add(0) + add(0),
     "a page within a page": create() + add(0x800),
