@@ -1,5 +1,6 @@
 """What the processes of a server take of the machine, as Linux counts it."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +35,10 @@ def measure(pid: int) -> Resources:
 
 def find_family(pid: int) -> list[int]:
     """Return the process and its descendants."""
-    children = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text(encoding="ascii").split()
-    ]
+    children: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has ended meanwhile
+            children += map(int, (task / "children").read_text(encoding="ascii").split())
     return [pid, *(member for child in children for member in find_family(child))]
 
 

@@ -38,6 +38,9 @@ LEFT_KIB = 16 * 1024
 """What the allocators may keep of a round beyond the round before; each of the 200 has sent or cost more than that
 in all, but for those that are silent."""
 
+LATE_THREADS = 8
+"""Which pools that are not full yet may start in the second round; a thread for each peer would be 200."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -62,6 +65,14 @@ class Target:
         deadline = time.monotonic() + 20
         while (found := self.count_connections()) > 0:
             assert time.monotonic() < deadline, f"{found} connections are left"
+
+    def measure_when_back_at(self, before: Resources) -> Resources:
+        """Measure once no more is open than before: the client API's own connections close a moment after their end."""
+        deadline = time.monotonic() + 20
+        while (found := self.measure()).descriptors > before.descriptors or found.processes > before.processes:
+            assert time.monotonic() < deadline, f"{found} is left, there was {before}"
+            time.sleep(0.05)
+        return found
 
     def count_connections(self) -> int:
         status = self.verdictd.verdict("status").stdout
@@ -118,8 +129,8 @@ def test_an_honest_client_among_hostile_ones_is_served_and_nothing_of_them_stays
     contexts = contexts_of(attack, target.honest)
     first = attack_once(target, attack, contexts, kib_each)
     second = attack_once(target, attack, contexts, kib_each)
-    assert (second.descriptors, second.processes) == (first.descriptors, first.processes)
-    assert second.threads <= first.threads
+    assert second.processes == first.processes
+    assert second.threads <= first.threads + LATE_THREADS
     assert second.memory_kib < first.memory_kib + LEFT_KIB
 
 
@@ -135,9 +146,7 @@ def attack_once(target: Target, attack: Attack, contexts: list[SSL.Context], kib
         swarm.withdraw()
     target.wait_until_all_are_gone()
     assert during.memory_kib - before.memory_kib < PEERS * kib_each
-    after = target.measure()
-    assert after.descriptors == before.descriptors
-    return after
+    return target.measure_when_back_at(before)
 
 
 def test_hostile_peers_of_all_kinds_at_once_keep_no_honest_one_away(target: Target) -> None:
@@ -163,8 +172,7 @@ def test_hostile_peers_of_all_kinds_at_once_keep_no_honest_one_away(target: Targ
         assert target.count_connections() > 4 * PEERS, "they are there, or the test shows nothing"
         target.serve_an_honest_client()
     target.wait_until_all_are_gone()
-    after = target.measure()
-    assert (after.descriptors, after.processes) == (before.descriptors, before.processes)
+    assert target.measure_when_back_at(before).processes == before.processes
 
 
 def test_the_attacks_are_what_they_say(target: Target) -> None:
