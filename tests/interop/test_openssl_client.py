@@ -4,9 +4,11 @@ import asyncio
 import base64
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -40,12 +42,18 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def s_client(
-    served: Served, files: Path, *options: str, send: bytes = b"", enough: Callable[[bytes], bool] = lambda _: False
-) -> str:
-    """Run ``s_client``, send it something, and return all that it says until it ends or that is enough."""
+class Terminal(NamedTuple):
+    """What ``s_client`` is told, and what it says."""
+
+    told: asyncio.StreamWriter
+    said: asyncio.StreamReader
+
+
+@asynccontextmanager
+async def running(served: Served, files: Path, *options: str) -> AsyncIterator[Terminal]:
+    """Run ``s_client`` for half a minute at most."""
     process = await asyncio.create_subprocess_exec(
-        *("openssl", "s_client", "-connect", f"{served.host}:{served.port}", "-nocommands", "-ign_eof", *options),
+        *("openssl", "s_client", "-connect", f"{served.host}:{served.port}", *options),
         cwd=files,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -53,17 +61,25 @@ async def s_client(
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    said = b""
     try:
         async with asyncio.timeout(30):
-            process.stdin.write(send)
-            while not enough(said) and (more := await process.stdout.read(65536)):
-                said += more
+            yield Terminal(process.stdin, process.stdout)
     finally:
         if process.returncode is None:
             process.kill()
         process.stdin.close()
         await process.wait()
+
+
+async def s_client(
+    served: Served, files: Path, *options: str, send: bytes = b"", enough: Callable[[bytes], bool] = lambda _: False
+) -> str:
+    """Run ``s_client``, send it something, and return all that it says until it ends or that is enough."""
+    said = b""
+    async with running(served, files, "-nocommands", "-ign_eof", *options) as terminal:
+        terminal.told.write(send)
+        while not enough(said) and (more := await terminal.said.read(65536)):
+            said += more
     return said.decode("utf-8", "replace")
 
 
@@ -88,31 +104,30 @@ def test_it_is_accepted_and_served(files: Path, version: str, size: int) -> None
 @pytest.mark.parametrize("command", [b"k", b"K"], ids=["its own", "its own and ours"])
 def test_it_changes_keys_as_often_as_it_likes(files: Path, command: bytes) -> None:
     async def test() -> None:
-        async with serving() as served:
-            process = await asyncio.create_subprocess_exec(
-                *("openssl", "s_client", "-connect", f"{served.host}:{served.port}", "-tls1_3", *OWN),
-                cwd=files,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            assert process.stdin is not None
-            assert process.stdout is not None
-            said = b""
-            try:
-                async with asyncio.timeout(30):
-                    for turn in range(3):
-                        process.stdin.write(command + b"\n")
-                        await asyncio.sleep(0.2)  # a line by itself is a command
-                        process.stdin.write(b"after change %d\n" % turn)
-                        while b"\nafter change %d" % turn not in said and (more := await process.stdout.read(65536)):
-                            said += more
-            finally:
-                process.kill()
-                process.stdin.close()
-                await process.wait()
+        said = b""
+        async with serving() as served, running(served, files, "-tls1_3", *OWN) as terminal:
+            for turn in range(3):
+                terminal.told.write(command + b"\n")
+                await asyncio.sleep(0.2)  # a line by itself is a command
+                terminal.told.write(b"after change %d\n" % turn)
+                while b"\nafter change %d" % turn not in said and (more := await terminal.said.read(65536)):
+                    said += more
         assert said.count(b"KEYUPDATE") == 3
         assert all(b"\nafter change %d" % turn in said for turn in range(3))
+
+    run(test)
+
+
+def test_one_that_is_asked_for_another_hello_is_served(files: Path) -> None:
+    """It offers a key of a group we do not take, and learns which: the transcript begins anew (RFC 8446 4.1.4)."""
+
+    async def test() -> None:
+        options = ("-tls1_3", *OWN, "-groups", "ffdhe2048:X25519", "-msg")
+        async with serving() as served:
+            said = await s_client(served, files, *options, send=b"q\n", enough=lambda said: said.endswith(b"\nq\n"))
+            assert said.count("ClientHello") == 2
+            assert said.endswith("\nq\n")
+            assert isinstance((await served.outcome()).outcome, PeerAccepted)
 
     run(test)
 

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from random import Random
+from random import SystemRandom
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -16,7 +16,7 @@ LONGEST_RETRY_AFTER_S: Final = 3600.0
 """For which a source that says so itself is left alone at most."""
 _SHORTEST_SHARE: Final = 0.8
 """Of a period, its least part: that many verifiers which started together do not ask together."""
-_RANDOM: Final = Random()  # noqa: S311 - of its own: a background thread must not disturb whoever seeds the global one
+_RANDOM: Final = SystemRandom()
 
 
 class _Failure(NamedTuple):

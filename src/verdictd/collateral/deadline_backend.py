@@ -6,7 +6,7 @@ hours. Here every operation on a socket gets the time that is left.
 
 import ssl
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import httpcore
 
@@ -59,7 +59,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         remaining = _time_left(self._deadline, httpcore.ConnectTimeout)
         return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, remaining), self._deadline)
 
-    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's interface
+    def get_extra_info(self, info: str) -> object:
         return self._stream.get_extra_info(info)
 
 

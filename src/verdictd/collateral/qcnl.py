@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar
 
 from verdictd.collateral.pccs_urls import UpdateType
 from verdictd.core.errors import ConfigError
@@ -19,6 +19,8 @@ from verdictd.core.errors import ConfigError
 DEFAULT_PATH: Final = Path("/etc/sgx_default_qcnl.conf")
 PATH_VARIABLE: Final = "QCNL_CONF_PATH"
 DEFAULT_PCCS_URL: Final = "https://localhost:8081/sgx/certification/v4/"
+
+_T = TypeVar("_T")
 
 _MAX_BYTES: Final = 1024 * 1024
 _STRING_OR_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|//[^\n]*|/\*(?:.*?\*/|.*)', re.DOTALL)
@@ -177,21 +179,23 @@ class _Reader:
         self._where = where
         self.known: set[str] = set()
 
-    def _get(self, name: str, kind: type, expected: str) -> Any:  # noqa: ANN401 - the callers say which type
+    def _get(self, name: str, kind: type[_T], expected: str) -> _T | None:
         self.known.add(name)
         value = self._settings.get(name)
-        if value is not None and type(value) is not kind:
+        if value is None:
+            return None
+        if not isinstance(value, kind) or type(value) is not kind:  # true is a number to Python
             raise ConfigError(f"{self._where}: {name} is {value!r:.60}", remedy=f"write {expected}")
         return value
 
     def text(self, name: str) -> str | None:
-        return cast("str | None", self._get(name, str, "text in quotation marks"))
+        return self._get(name, str, "text in quotation marks")
 
     def flag(self, name: str) -> bool:
         return self._get(name, bool, "true or false, without quotation marks") is not False
 
     def number(self, name: str) -> int | None:
-        value = cast("int | None", self._get(name, int, "a whole number, without quotation marks"))
+        value = self._get(name, int, "a whole number, without quotation marks")
         if value is not None and value < 0:
             raise ConfigError(f"{self._where}: {name} is {value!r:.60}", remedy="write a number that is not negative")
         return value

@@ -223,14 +223,13 @@ class Worker:
     def _begin(self, state: WorkerState) -> None:
         assert self._audit is not None
         self._history = AttestationHistory(state.settings.attestation_history)
-        registrar = Registrar(
+        registrar = self._registrar = Registrar(
             self._audit,
             self._history,
             lambda: datetime.now(UTC),
             self._show,
             refusals_per_minute=state.settings.limits.max_refusals_per_minute,
         )
-        self._registrar = registrar
         self._listener = AttestationListener(
             state.serving,
             registrar,

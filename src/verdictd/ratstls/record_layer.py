@@ -58,7 +58,16 @@ class _RecordError(Exception):
 class RecordLayer:
     """An open channel, an `Endpoint` as in `verdictd.ratstls.channel`. What does not verify is not used."""
 
-    __slots__ = ("_held", "_key_updates", "_message", "_outgoing", "_receiving", "_sending", "_state", "attestation_id")
+    __slots__ = (
+        "_attestation_id",
+        "_held",
+        "_key_updates",
+        "_message",
+        "_outgoing",
+        "_receiving",
+        "_sending",
+        "_state",
+    )
 
     def __init__(self, *, receiving: TrafficKey, sending: TrafficKey, attestation_id: str | None) -> None:
         """Carry a connection on.
@@ -76,7 +85,7 @@ class RecordLayer:
         self._message = b""
         self._outgoing = b""
         self._key_updates = 0
-        self.attestation_id = attestation_id
+        self._attestation_id = attestation_id
 
     @property
     def state(self) -> ChannelState:
@@ -187,7 +196,7 @@ class RecordLayer:
             self._receiving = None
             return [PeerClosed(clean=True)]
         self._end(ChannelState.FAILED)
-        return [explain_alert(content[1], role=Role.SERVER, attestation_id=self.attestation_id)]
+        return [explain_alert(content[1], role=Role.SERVER, attestation_id=self._attestation_id)]
 
     def _take_handshake(self, content: bytes) -> None:
         """Take a part of a message. The only one that a client may send now is KeyUpdate, which has one byte."""

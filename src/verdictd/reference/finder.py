@@ -36,7 +36,6 @@ class _Found:
     """What was found so far. A signature and the stream that it signs are files of their own, in any order."""
 
     budget: HashBudget
-
     findings: list[Finding] = field(default_factory=list)
     signatures: list[tuple[str, bytes]] = field(default_factory=list)
     streams: list[tuple[str, bytes]] = field(default_factory=list)
@@ -110,7 +109,7 @@ def select(findings: Sequence[Finding], member: str | None, path: str) -> tuple[
     if not findings:
         raise ConfigError(f"there is no enclave in {path}", remedy="name a signed enclave, or what contains one")
     if not chosen:
-        raise ConfigError(f"no enclave in {path} is named {member}; there are:{listed}")
+        raise ConfigError(f"no enclave in {path} is named {member}; choose one with --member, there are:{listed}")
     if len(names) > 1:
         raise ConfigError(f"there are {len(names)} enclaves in {path}; choose one with --member:{listed}")
     return tuple(chosen)

@@ -4,7 +4,7 @@ from typing import Final
 
 from verdictd.appraisal.evidence_file import parse_evidence_file
 from verdictd.core.checks import Check, CheckLog
-from verdictd.core.errors import VerdictdError
+from verdictd.core.errors import MalformedError, VerdictdError
 from verdictd.core.result import JSONValue
 from verdictd.enclave.sigstruct import Sigstruct, parse_sigstruct
 from verdictd.enclave.sigstruct_checks import check_sigstruct
@@ -15,6 +15,7 @@ from verdictd.tees.sgx_ecdsa.reference_values import EnclaveValues
 _DEBUG_NOTE: Final = (
     "the signer lets it be started as a debug enclave too; such a peer is refused unless --allow-debug is set"
 )
+_TAKE_AGAIN: Final = "it was cut off or damaged: take it again from where it was built"
 
 
 def judge_signed(data: bytes, *, where: str, kind: str, measured: bytes | None, why_not: str) -> Finding:
@@ -84,7 +85,8 @@ def judge_evidence(data: bytes, *, where: str) -> Finding:
 
 def explain(error: VerdictdError, *, where: str) -> Unusable:
     """Make a finding of an error."""
-    return Unusable(where=where, reason=str(error))
+    what_to_do = "" if error.remedy or not isinstance(error, MalformedError) else f"; {_TAKE_AGAIN}"
+    return Unusable(where=where, reason=f"{error}{what_to_do}")
 
 
 def _check_measurement(sigstruct: Sigstruct, measured: bytes | None, why_not: str, log: CheckLog) -> None:

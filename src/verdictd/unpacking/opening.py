@@ -3,13 +3,13 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from verdictd.core.errors import ConfigError, LimitExceededError
 from verdictd.unpacking.directories import NamedFile
-from verdictd.unpacking.names import locate_errors, shorten
+from verdictd.unpacking.names import shorten
 from verdictd.unpacking.streams import Stream
 
 _COPY_BYTES: Final = 1024 * 1024
@@ -65,34 +65,29 @@ class MemberOpener(_Opener):
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """Open it. Raises MalformedError, LimitExceededError, ConfigError, and RuntimeError for misuse."""
+        """Open it.
+
+        Raises:
+            ConfigError: there is no room for it.
+            MalformedError, LimitExceededError: it cannot be read; they do not name it.
+            RuntimeError: misuse.
+        """
         self._require_usable()
         self._refusal = "it was opened before"
-        with locate_errors(self._name):
-            if self._size > self._max_bytes:
-                raise LimitExceededError(
-                    f"it is {self._size} bytes long, the limit within archives is {self._max_bytes}",
-                    remedy="unpack it yourself, and name it",
-                )
-        try:
-            file = tempfile.TemporaryFile()  # noqa: SIM115 - closed below, whoever fails
-        except OSError as error:
-            raise self._no_room(error) from error
-        with file:
-            self._fill(file)
-            yield file
-
-    def _fill(self, file: BinaryIO) -> None:
-        try:
-            with locate_errors(self._name):
+        if self._size > self._max_bytes:
+            raise LimitExceededError(
+                f"it is {self._size} bytes long, the limit within archives is {self._max_bytes}",
+                remedy="unpack it yourself, and name it",
+            )
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(tempfile.TemporaryFile())
                 while data := self._content.read(_COPY_BYTES):
                     file.write(data)
-            file.seek(0)
-        except OSError as error:
-            raise self._no_room(error) from error
-
-    def _no_room(self, error: OSError) -> ConfigError:
-        return ConfigError(
-            f"{shorten(self._name)} cannot be unpacked into a temporary file: {error.strerror}",
-            remedy="make room there, or set TMPDIR to a directory that has some",
-        )
+                file.seek(0)
+            except OSError as error:
+                raise ConfigError(
+                    f"{shorten(self._name)} cannot be unpacked into a temporary file: {error.strerror}",
+                    remedy="make room there, or set TMPDIR to a directory that has some",
+                ) from error
+            yield file

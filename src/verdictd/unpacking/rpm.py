@@ -59,10 +59,12 @@ def _read_header(stream: Stream, budget: Budget, what: str) -> tuple[dict[int, s
     """Read a header: what it says of the payload, by tag, and how long what was read is."""
     magic, count, store_bytes = _HEADER.unpack(read_whole(stream, _HEADER.size, what))
     if magic != _HEADER_MAGIC:
-        raise MalformedError(f"{what} of the package begin with {magic.hex()}, expected {_HEADER_MAGIC.hex()}")
+        raise MalformedError(
+            f"{what} of the package: the first bytes are {magic.hex()}, expected {_HEADER_MAGIC.hex()}"
+        )
     size = count * _ENTRY.size + store_bytes
     if size > budget.limits.header_bytes:
-        raise LimitExceededError(f"{what} of the package have {size} bytes, the limit is {budget.limits.header_bytes}")
+        raise LimitExceededError(f"{what} of the package: {size} bytes, the limit is {budget.limits.header_bytes}")
     data = memoryview(read_whole(stream, size, what))
     store = data[count * _ENTRY.size :]
     texts = {}

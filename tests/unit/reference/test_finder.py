@@ -189,7 +189,7 @@ def test_one_of_several_enclaves_is_chosen_by_its_name(tmp_path: Path, build: ob
         assert chosen.where == f"{path}: ./b/e.so"
     with pytest.raises(ConfigError, match=r"there are 2 enclaves .* choose one with --member:\n.*a/e.so\n.*b/e.so"):
         select(findings, "e.so", str(path))
-    with pytest.raises(ConfigError, match=r"no enclave .* is named f.so; there are:"):
+    with pytest.raises(ConfigError, match=r"no enclave .* is named f.so; choose one with --member, there are:"):
         select(findings, "f.so", str(path))
     with pytest.raises(ConfigError, match="choose one with --member"):
         select(findings, None, str(path))

@@ -150,7 +150,7 @@ LIMITS: dict[str, tuple[UnpackingLimits, bytes, bytes, str]] = {
         UnpackingLimits(header_bytes=100),
         build_rpm({}, tags={1125: "gzip"}),
         build_rpm({}, tags={1125: "gzip", 1000: "x" * 100}),
-        "the header of the package have 138 bytes",
+        "the header of the package: 138 bytes",
     ),
     "an extended header in a tar archive": (
         UnpackingLimits(header_bytes=10_240),

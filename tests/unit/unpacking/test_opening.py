@@ -58,7 +58,7 @@ def test_nothing_can_be_opened_when_the_walk_has_moved_on(tmp_path: Path, conten
             pass
 
 
-def test_damage_that_shows_in_opening_names_the_member_and_stays(tmp_path: Path) -> None:
+def test_damage_that_shows_in_opening_stays(tmp_path: Path) -> None:
     """Whoever opens it may go on to the next member, of which nothing is left that could be believed."""
     package = build_rpm({"a": CONTENT, "b": CONTENT}, compression="none")
     path = put(tmp_path, package[: -len(CONTENT) - 2000])
@@ -66,7 +66,7 @@ def test_damage_that_shows_in_opening_names_the_member_and_stays(tmp_path: Path)
     file = next(walking)
     with pytest.raises(MalformedError) as caught, file.open():
         pass
-    assert caught.value.message.startswith(f"{path}: a: it ends in a file")
+    assert caught.value.message.startswith("it ends in a file")
     with pytest.raises(MalformedError):
         next(walking)
 
@@ -80,7 +80,7 @@ def test_a_member_that_is_too_large_is_not_read_and_the_next_one_is_found(tmp_pa
                 assert opened.read() == b"small"
         except LimitExceededError as error:
             refused.append(error.message)
-    assert refused == [f"{path}: a: it is {len(CONTENT)} bytes long, the limit within archives is 100"]
+    assert refused == [f"it is {len(CONTENT)} bytes long, the limit within archives is 100"]
 
 
 def test_no_room_for_a_member_is_the_operators_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
