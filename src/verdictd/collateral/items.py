@@ -29,12 +29,13 @@ _QUOTING_ENCLAVES: Final[dict[str, TEE]] = {"QE": "SGX", "TD_QE": "TDX"}
 
 
 class ItemKind(StrEnum):
-    """The kinds of items, named as the members of `Collateral`."""
+    """The kinds of items, named as the members of `Collateral`; no appraisal needs the identity of the QvE."""
 
     TCB_INFO = "tcb_info"
     QE_IDENTITY = "qe_identity"
     PCK_CRL = "pck_crl"
     ROOT_CA_CRL = "root_ca_crl"
+    QVE_IDENTITY = "qve_identity"
 
 
 class ItemName(NamedTuple):
@@ -63,6 +64,8 @@ class ItemName(NamedTuple):
                 return f"CRL of the PCK {self.pck_ca} CA"
             case ItemKind.ROOT_CA_CRL:
                 return "CRL of the root CA"
+            case ItemKind.QVE_IDENTITY:
+                return "QvE identity"
 
 
 class ItemKey(NamedTuple):
@@ -80,7 +83,7 @@ class CollateralItem:
     raw: SignedDocument | RevocationList
 
     def __post_init__(self) -> None:
-        documents = {ItemKind.TCB_INFO, ItemKind.QE_IDENTITY}
+        documents = {ItemKind.TCB_INFO, ItemKind.QE_IDENTITY, ItemKind.QVE_IDENTITY}
         if isinstance(self.raw, SignedDocument) is not (self.kind in documents):
             raise TypeError(f"{type(self.raw).__name__} cannot be {self.kind}")
 
@@ -153,6 +156,8 @@ def _verify(item: CollateralItem, roots: TrustRoots, memory: FactMemory) -> tupl
             tee: TEE = "TDX" if tcb_info.tee_id == "TDX" else "SGX"
             return tcb_info, ItemName(ItemKind.TCB_INFO, tee=tee, fmspc=tcb_info.fmspc)
         qe_identity = verify_qe_identity(raw, roots, memory)
+        if item.kind is ItemKind.QVE_IDENTITY:
+            return qe_identity, _name_qve(qe_identity)
         return qe_identity, ItemName(ItemKind.QE_IDENTITY, tee=_quoting_enclave_tee(qe_identity))
     if item.kind is ItemKind.ROOT_CA_CRL:
         return verify_root_ca_crl(raw, roots, memory), ItemName(ItemKind.ROOT_CA_CRL)
@@ -171,6 +176,12 @@ def _quoting_enclave_tee(verified: VerifiedQEIdentity) -> TEE:
     if enclave_id not in _QUOTING_ENCLAVES:
         raise UnsupportedError(f"the enclave identity is for {enclave_id!r:.20}, expected QE or TD_QE")
     return _QUOTING_ENCLAVES[enclave_id]
+
+
+def _name_qve(verified: VerifiedQEIdentity) -> ItemName:
+    if verified.identity.enclave_id != "QVE":
+        raise UnsupportedError(f"the enclave identity is for {verified.identity.enclave_id!r:.20}, expected QVE")
+    return ItemName(ItemKind.QVE_IDENTITY)
 
 
 def split_collateral(collateral: Collateral) -> tuple[CollateralItem, ...]:
