@@ -7,9 +7,9 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from verdictd.daemon.settings import INTEL, CollateralSettings
+from verdictd.configuration.trust_files import INTEL, load_trust_roots
+from verdictd.daemon.settings import CollateralSettings
 from verdictd.daemon.settings_reader import build_acceptance, build_collateral_settings, read_layer
-from verdictd.daemon.settings_trust import load_trust_roots
 from verdictd.tees.dcap.acceptance import Acceptance
 from verdictd.tees.dcap.trust_roots import TrustRoots
 

@@ -14,8 +14,8 @@ from typing import Final, NoReturn
 
 from verdictd.cli.files import read_bounded, write_whole
 from verdictd.cli.logs import configure_logging
+from verdictd.configuration.address import parse_address
 from verdictd.core.errors import VerdictdError
-from verdictd.daemon.settings_address import parse_address
 from verdictd.simulator.collateral_file import encode_collateral_file
 from verdictd.simulator.enclave import DEFAULT_MR_ENCLAVE, DEFAULT_MR_SIGNER
 from verdictd.simulator.enclave_author import MAX_ENCLAVE_CONTENT_BYTES, load_author_key

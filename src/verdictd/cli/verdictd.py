@@ -9,9 +9,9 @@ from verdictd import __version__
 from verdictd.cli.daemon_options import add_daemon_options, read_settings
 from verdictd.cli.file_limit import allow_many_files
 from verdictd.cli.logs import configure_logging
+from verdictd.configuration.log_choice import LogFormat
 from verdictd.core.errors import VerdictdError
 from verdictd.daemon.runtime import Daemon
-from verdictd.daemon.settings import LogFormat
 from verdictd.daemon.settings_reader import encode_settings
 
 _CANNOT_START = 2

@@ -6,7 +6,8 @@ import socket
 import sys
 
 from verdictd.cli.logs import configure_logging
-from verdictd.daemon.settings import LogFormat, Settings
+from verdictd.configuration.log_choice import LogFormat
+from verdictd.daemon.settings import Settings
 from verdictd.daemon.worker import Worker
 
 

@@ -10,6 +10,7 @@ import grpc
 
 from verdictd.archive.reader import ArchiveReader
 from verdictd.collateral.service import CollateralService
+from verdictd.configuration.address import Address
 from verdictd.core.errors import ConfigError
 from verdictd.daemon.archive_api import ArchiveAPI
 from verdictd.daemon.attestations import Attestations
@@ -27,7 +28,7 @@ from verdictd.daemon.proto.verdictd_pb2_grpc import (
     add_AttestationServiceServicer_to_server,
     add_PolicyServiceServicer_to_server,
 )
-from verdictd.daemon.settings_address import Address, ClientAPIAddress
+from verdictd.daemon.settings_address import ClientAPIAddress
 
 _LOGGER: Final = logging.getLogger(__name__)
 _THREADS: Final = 16

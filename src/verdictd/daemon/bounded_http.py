@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer
 from typing import Final, NamedTuple
 
-from verdictd.daemon.settings_address import Address
+from verdictd.configuration.address import Address
 
 _LOGGER: Final = logging.getLogger(__name__)
 CLIENT_TIMEOUT_S: Final = 10.0

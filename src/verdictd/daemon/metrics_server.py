@@ -9,10 +9,10 @@ from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from verdictd.configuration.address import Address
 from verdictd.core.errors import ConfigError, VerdictdError
 from verdictd.core.result import JSONValue
 from verdictd.daemon.bounded_http import BoundedHTTPServer, Page
-from verdictd.daemon.settings_address import Address
 
 _LOOP_TIMEOUT_S: Final = 3.0
 """In which the supervisor's event loop has to come round. What blocks it so long blocks everybody who connects."""

@@ -14,6 +14,7 @@ from typing import Final
 from verdictd.archive.reader import ArchiveReader
 from verdictd.collateral.refresher import Refresher
 from verdictd.collateral.service import CollateralService
+from verdictd.configuration.address import Address
 from verdictd.core.errors import VerdictdError
 from verdictd.daemon.api_server import serve_client_api
 from verdictd.daemon.attestations import Attestations
@@ -26,7 +27,6 @@ from verdictd.daemon.open_reference import explain_open_reference
 from verdictd.daemon.policies import Pairs, Policies
 from verdictd.daemon.proto import verdictd_pb2 as messages
 from verdictd.daemon.settings import Settings
-from verdictd.daemon.settings_address import Address
 from verdictd.daemon.settings_reader import keep_until_restart, needs_restart
 from verdictd.daemon.status import build_status
 from verdictd.daemon.supervisor_state import SupervisorState, build_supervisor_state

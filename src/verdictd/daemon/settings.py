@@ -10,14 +10,14 @@ from pathlib import Path
 
 from verdictd.appraisal.verifiers import VerifierName
 from verdictd.archive.store import DEFAULT_MAX_AGE, DEFAULT_MAX_BYTES, ArchiveBounds
+from verdictd.configuration.address import Address
+from verdictd.configuration.log_choice import LogFormat, LogLevel
+from verdictd.configuration.trust_files import INTEL
 from verdictd.core.errors import ConfigError
-from verdictd.daemon.settings_address import Address, ClientAPIAddress
+from verdictd.daemon.settings_address import ClientAPIAddress
 from verdictd.ratstls.evidence import CertificateFormat
 from verdictd.ratstls.limits import ServerLimits
 from verdictd.tees.dcap.acceptance import Acceptance
-
-INTEL = "intel"
-"""In a list of trust roots: the root CA that Intel vouches for real hardware with."""
 
 DEFAULT_LISTEN = Address("127.0.0.1", 1234)
 DEFAULT_CLIENT_API = Address("::1", 60000)
@@ -44,24 +44,6 @@ class AttesterName(StrEnum):
 
     NULL = "nullattester"
     SGX_ECDSA = "sgx_ecdsa"
-
-
-class LogFormat(StrEnum):
-    """How log lines are written."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-class LogLevel(StrEnum):
-    """From which severity on lines are written; names as rats-tls has them."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARN = "warn"
-    ERROR = "error"
-    FATAL = "fatal"
-    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,16 +4,21 @@ A file is TOML; see docs/configuration.md. What is wrong with a value is said wi
 which it stands. Nothing is ignored: an unknown key is an error.
 """
 
-import json
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from verdictd.core.errors import ConfigError, LimitExceededError, VerdictdError
+from verdictd.configuration.layers import (
+    Layer,
+    PlainValue,
+    encode_values,
+    load_settings_bytes,
+    parse_document,
+    read_values,
+)
 from verdictd.daemon.settings import (
     ArchiveSettings,
     CollateralSettings,
@@ -21,15 +26,9 @@ from verdictd.daemon.settings import (
     check_collateral_settings,
     check_settings,
 )
-from verdictd.daemon.settings_fields import FIELDS, suggest
+from verdictd.daemon.settings_fields import FIELDS
 from verdictd.ratstls.limits import ServerLimits
 from verdictd.tees.dcap.acceptance import Acceptance
-
-MAX_CONFIG_FILE_BYTES = 1024 * 1024
-
-Layer: TypeAlias = Mapping[str, object]
-"""Values that were read, by their keys."""
-PlainValue: TypeAlias = bool | int | float | str | list[str]
 
 _ATTRIBUTES = {"acceptance.max_collateral_age_days": "max_collateral_age", "archive.max_age_days": "max_age"}
 """Attributes whose name is not the last part of their key."""
@@ -74,15 +73,7 @@ def read_layer(raw: Mapping[str, object], *, name: Callable[[str], str], base: P
     Raises:
         ConfigError: an unknown key, or a value that cannot be; the message begins with the key's name.
     """
-    layer = {}
-    for key, value in raw.items():
-        if key not in FIELDS:
-            raise ConfigError(f"{name(key)}: unknown setting{suggest(key, list(FIELDS))}")
-        try:
-            layer[key] = FIELDS[key](value, base)
-        except VerdictdError as error:
-            raise ConfigError(f"{name(key)}: {error.message}", remedy=error.remedy) from error
-    return layer
+    return read_values(raw, FIELDS, name=name, base=base)
 
 
 def load_settings_file(path: Path) -> dict[str, object]:
@@ -92,14 +83,7 @@ def load_settings_file(path: Path) -> dict[str, object]:
         ConfigError: it cannot be read, is not TOML, or holds what it must not; says where.
         LimitExceededError: longer than `MAX_CONFIG_FILE_BYTES`.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_CONFIG_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"the configuration file {path} cannot be read: {error.strerror}") from error
-    if len(data) > MAX_CONFIG_FILE_BYTES:
-        raise LimitExceededError(f"the configuration file {path} is longer than {MAX_CONFIG_FILE_BYTES} bytes")
-    return parse_settings_file(data, name=str(path), base=path.parent)
+    return parse_settings_file(load_settings_bytes(path), name=str(path), base=path.parent)
 
 
 def parse_settings_file(data: bytes, *, name: str, base: Path) -> dict[str, object]:
@@ -110,21 +94,7 @@ def parse_settings_file(data: bytes, *, name: str, base: Path) -> dict[str, obje
         name: what to call the file in an error.
         base: what relative paths are relative to.
     """
-    try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{name} is not TOML: {error}") from error
-    raw: dict[str, object] = {}
-    for key, value in document.items():
-        if key not in _TABLES:
-            raw[key] = value
-        elif isinstance(value, dict):
-            raw.update({f"{key}.{inner}": item for inner, item in value.items()})
-        else:
-            raise ConfigError(f"{name}: {key}: expected the table [{key}]")
-    dotted = [key for key in document if "." in key]
-    if dotted:
-        raise ConfigError(f"{name}: {dotted[0]}: unknown setting", remedy="write [table] and then the key")
+    raw = parse_document(data, _TABLES, name=name)
     return read_layer(raw, name=lambda key: f"{name}: {key}", base=base)
 
 
@@ -188,15 +158,7 @@ def plain_values(settings: Settings) -> dict[str, PlainValue]:
 
 def encode_settings(settings: Settings) -> str:
     """Write settings as a configuration file that means the same wherever it stands; `--check-config` prints it."""
-    lines: list[str] = []
-    current = ""
-    for key, value in plain_values(settings).items():
-        table, _, name = key.rpartition(".")
-        if table != current:
-            lines += ["", f"[{table}]"]
-            current = table
-        lines.append(f"{name} = {_encode_value(value)}")
-    return "\n".join(lines) + "\n"
+    return encode_values(plain_values(settings))
 
 
 def _attributes(values: Layer, table: str) -> dict[str, Any]:
@@ -219,8 +181,3 @@ def _make_plain(value: object) -> PlainValue:
             return [str(item) for item in value]
         case _:
             return str(value)
-
-
-def _encode_value(value: PlainValue) -> str:
-    # JSON's texts are TOML's, but for characters beyond the BMP (which it would escape in pairs) and for DEL.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from verdictd.appraisal.verifiers import VerifierName
-from verdictd.daemon.settings import INTEL, AttesterName, Settings, TLSName
+from verdictd.configuration.trust_files import INTEL
+from verdictd.daemon.settings import AttesterName, Settings, TLSName
 from verdictd.tees.dcap.acceptance import Acceptance, TCBStatus
 
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from verdictd.collateral.disk_cache import DiskCache
 from verdictd.collateral.service import CollateralService, OnNewer
 from verdictd.collateral.store import OfferStatus
+from verdictd.configuration.trust_files import load_trust_roots
 from verdictd.daemon.collateral_setup import open_sources
 from verdictd.daemon.settings import Settings
-from verdictd.daemon.settings_trust import load_trust_roots
 from verdictd.daemon.settings_warnings import warnings
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots

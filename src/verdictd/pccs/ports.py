@@ -248,3 +248,10 @@ class AMDCache(Protocol):
 
     def refresh(self, at: datetime) -> Sequence[tuple[str, str]]:
         """Ask for the CRLs that are held; return what became of each."""
+
+    def offer(self, name: AMDCertificateName, content: bytes, at: datetime) -> AMDItem:
+        """Take in an item from an operator: verified up to the pinned root, and kept unless what is there is newer.
+
+        Raises:
+            VerdictdError: it cannot be read or verified, or what vouches for it (the chain) is not held.
+        """

@@ -10,11 +10,11 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from verdictd.configuration.address import Address
 from verdictd.core.errors import ConfigError, TransportError
 from verdictd.daemon import bounded_http
 from verdictd.daemon.bounded_http import MAX_CLIENTS, MAX_REQUEST_BYTES
 from verdictd.daemon.metrics_server import MetricsServer, comes_round
-from verdictd.daemon.settings_address import Address
 
 HANG_S = 30.0
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from verdictd.appraisal.verifiers import VerifierName
+from verdictd.configuration.address import Address
 from verdictd.core.errors import ConfigError
 from verdictd.daemon.settings import (
     AttesterName,
@@ -15,7 +16,7 @@ from verdictd.daemon.settings import (
     TLSName,
     check_settings,
 )
-from verdictd.daemon.settings_address import Address, UnixAddress
+from verdictd.daemon.settings_address import UnixAddress
 from verdictd.ratstls.evidence import CertificateFormat
 from verdictd.tees.dcap.acceptance import TCBStatus
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verdictd.configuration.address import Address, parse_address
 from verdictd.core.errors import ConfigError
-from verdictd.daemon.settings_address import Address, UnixAddress, parse_address, parse_client_api_address
+from verdictd.daemon.settings_address import UnixAddress, parse_client_api_address
 
 
 @pytest.mark.parametrize(

@@ -10,21 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verdictd.appraisal.verifiers import VerifierName
+from verdictd.configuration.address import Address
+from verdictd.configuration.layers import MAX_CONFIG_FILE_BYTES
+from verdictd.configuration.log_choice import LogFormat, LogLevel
 from verdictd.core.errors import ConfigError, LimitExceededError
-from verdictd.daemon.settings import (
-    ArchiveSettings,
-    AttesterName,
-    CollateralSettings,
-    CryptoName,
-    LogFormat,
-    LogLevel,
-    Settings,
-    TLSName,
-)
-from verdictd.daemon.settings_address import Address, UnixAddress
+from verdictd.daemon.settings import ArchiveSettings, AttesterName, CollateralSettings, CryptoName, Settings, TLSName
+from verdictd.daemon.settings_address import UnixAddress
 from verdictd.daemon.settings_fields import FIELDS
 from verdictd.daemon.settings_reader import (
-    MAX_CONFIG_FILE_BYTES,
     build_settings,
     encode_settings,
     load_settings_file,

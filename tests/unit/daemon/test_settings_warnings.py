@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from verdictd.appraisal.verifiers import VerifierName
+from verdictd.configuration.address import Address
 from verdictd.daemon.settings import AttesterName, Settings, TLSName
-from verdictd.daemon.settings_address import Address
 from verdictd.daemon.settings_warnings import warnings
 from verdictd.tees.dcap.acceptance import ANY_STATUS_BUT_REVOKED, Acceptance, TCBStatus
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from verdictd.appraisal.verifiers import VerifierName
+from verdictd.configuration.trust_files import load_trust_roots
 from verdictd.core.errors import CollateralError, ConfigError, VerdictdError
 from verdictd.daemon.collateral_setup import AppraisalSetup, open_sources
 from verdictd.daemon.identity import IdentityMaker
 from verdictd.daemon.policies import Decisions
 from verdictd.daemon.settings import AttesterName, CollateralSettings, Settings, TLSName
-from verdictd.daemon.settings_trust import load_trust_roots
 from verdictd.daemon.worker_state import WorkerState, build_worker_state
 from verdictd.ratstls.certificate import parse_certificate
 from verdictd.simulator.attester import SimulatedAttester

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from verdictd.collateral.disk_cache import DiskCache
 from verdictd.collateral.service import CollateralService
+from verdictd.configuration.trust_files import load_trust_roots
 from verdictd.daemon.link import Question
 from verdictd.daemon.settings import Settings
-from verdictd.daemon.settings_trust import load_trust_roots
 from verdictd.daemon.supervisor_state import SupervisorState
 from verdictd.daemon.worker_process import WorkerProcess
 from verdictd.daemon.workers import Workers

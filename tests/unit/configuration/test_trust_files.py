@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from verdictd.configuration.trust_files import load_trust_roots
 from verdictd.core.errors import ConfigError, LimitExceededError
 from verdictd.core.limits import MAX_CHAIN_BYTES
-from verdictd.daemon.settings_trust import load_trust_roots
 from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.tees.dcap.trust_roots import INTEL_ROOT_SHA256, intel_trust_root
 

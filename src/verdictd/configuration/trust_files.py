@@ -5,8 +5,10 @@ from pathlib import Path
 
 from verdictd.core.errors import ConfigError, LimitExceededError
 from verdictd.core.limits import MAX_CHAIN_BYTES
-from verdictd.daemon.settings import INTEL
 from verdictd.tees.dcap.trust_roots import TrustRoot, TrustRoots, intel_trust_root, parse_trust_roots
+
+INTEL = "intel"
+"""In a list of trust roots: the root CA that Intel vouches for real hardware with."""
 
 
 def load_trust_roots(names: Sequence[str]) -> TrustRoots:
