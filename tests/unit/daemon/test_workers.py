@@ -1,6 +1,7 @@
 """The supervisor's worker processes: all follow or end, and what is lost is replaced by what knows as much."""
 
 import logging
+import os
 import signal
 from pathlib import Path
 
@@ -117,7 +118,8 @@ def test_an_answer_that_does_not_come_keeps_nobody_from_the_others(tmp_path: Pat
     with running(tmp_path) as made:
         stopped, other = made.workers.serving
         stopped.process.send_signal(signal.SIGSTOP)
-        answers = made.workers.ask_all(lambda: Frame(watch=Watch(is_on=True)), timeout_s=2.0)
+        os.waitid(os.P_PID, stopped.process.pid, os.WSTOPPED | os.WNOWAIT)
+        answers = made.workers.ask_all(lambda: Frame(watch=Watch(is_on=True)), timeout_s=5.0)
         assert list(answers) == [other]
         stopped.process.kill()
 
