@@ -85,9 +85,10 @@ def find_member(identity: bytes) -> FamilyMember | None:
     """Return the platform that an encrypted PPID or a manifest names; ``None`` for one the vendor does not know."""
     if not any(identity):
         return None
-    if not identity.startswith(_MARK):
+    head = identity[len(_MARK) : len(_MARK) + 2]
+    if not identity.startswith(_MARK) or len(head) < 2:
         return FamilyMember(identity, 0, has_newest=True)
-    flags, family = identity[len(_MARK) : len(_MARK) + 2]
+    flags, family = head
     if flags & _IS_UNKNOWN or family >= len(FAMILIES):
         return None
     return FamilyMember(identity, family, has_newest=not flags & _LACKS_NEWEST)

@@ -1,4 +1,4 @@
-"""Serves a simulated platform's collateral over HTTP, as the vendor and a PCCS do. A thread a connection, no secrets."""
+"""Serves a simulated platform's collateral over HTTP, as the vendor and a PCCS do. A thread for each connection."""
 
 import socket
 from collections.abc import Callable
