@@ -70,13 +70,15 @@ class RunningCache:
     url: str
     service: Service
 
-    def get(self, route: str, *, base: str = V4, headers: Mapping[str, str] | None = None, **query: str) -> Reply:
-        """Ask it for something."""
-        return request(self.url, f"{base}/{route}{'?' if query else ''}{urlencode(query)}", headers=headers)
+    def get(
+        self, route: str, query: Mapping[str, str] | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Ask it for something of API v4."""
+        return request(self.url, f"{V4}/{route}{'?' if query else ''}{urlencode(query or {})}", headers=headers)
 
     def pck_certificate(self, machine: "Machine") -> Reply:
         """Ask it for a platform's PCK certificate."""
-        return self.get("pckcert", **machine.query)
+        return self.get("pckcert", machine.query)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,10 @@ def ask_for_everything(server: RunningCache, platform: SimulatedPlatform) -> dic
     """Return the bodies of all that a verifier and its platform need."""
     fmspc = platform.hardware.fmspc.hex()
     replies = {
-        "tcb": server.get("tcb", fmspc=fmspc),
+        "tcb": server.get("tcb", {"fmspc": fmspc}),
         "qe/identity": server.get("qe/identity"),
         "qve/identity": server.get("qve/identity"),
-        "pckcrl": server.get("pckcrl", ca="platform", encoding="der"),
+        "pckcrl": server.get("pckcrl", {"ca": "platform", "encoding": "der"}),
         "rootcacrl": server.get("rootcacrl"),
         "pckcert": server.pck_certificate(Machine(b"one", platform)),
     }
@@ -72,7 +72,7 @@ def test_what_is_held_is_handed_out_whatever_becomes_of_upstream(tmp_path: Path,
         assert ask_for_everything(server, platform) == first
     with cache(tmp_path, "--upstream", url) as server:  # and after a restart, from the database
         assert ask_for_everything(server, platform) == first
-        missing = server.get("tcb", fmspc="00112233AABB", headers={"Accept": "application/problem+json"})
+        missing = server.get("tcb", {"fmspc": "00112233AABB"}, headers={"Accept": "application/problem+json"})
         assert missing.status == 502
         assert missing.problem["problem"] == "upstream-down"
         assert url.split("/")[2] in missing.problem["detail"]
@@ -165,7 +165,7 @@ def test_a_forecast_names_the_platform_and_the_component(tmp_path: Path, platfor
     with vendor(tmp_path) as sim:
         with cache(tmp_path, "--upstream", sim.url) as server:
             ask_for_everything(server, platform)
-            assert server.get("tcb", fmspc=platform.hardware.fmspc.hex(), update="early").status == 200
+            assert server.get("tcb", {"fmspc": platform.hardware.fmspc.hex(), "update": "early"}).status == 200
         quiet = run("pccs", "forecast", "--data-dir", "cache", *trust, "--upstream", sim.url, cwd=tmp_path)
         assert quiet.returncode == 0, quiet.stdout + quiet.stderr
         published = run("tee-sim", "publish-early", "vendor", "OutOfDate", cwd=tmp_path)
