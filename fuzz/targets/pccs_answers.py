@@ -29,10 +29,10 @@ class _Answering(BoundedHTTPClient):
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self._answer = status, headers, body
 
-    def get(self, url: str, *, max_bytes: int, deadline: Deadline) -> HTTPAnswer:
-        del deadline
-        status, headers, body = self._answer
-        return HTTPAnswer(url=url, status=status, headers=headers, body=body[:max_bytes])
+    def get(self, url: str, *, max_bytes: int, deadline: Deadline, body: bytes | None = None) -> HTTPAnswer:
+        del deadline, body
+        status, headers, answered = self._answer
+        return HTTPAnswer(url=url, status=status, headers=headers, body=answered[:max_bytes])
 
 
 def check(data: bytes) -> None:

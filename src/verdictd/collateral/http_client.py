@@ -1,4 +1,4 @@
-"""A small HTTP client for collateral: GET only, bounded in bytes and in total time, no redirect to anywhere else.
+"""A small HTTP client for collateral: bounded in bytes and in total time, no redirect to anywhere else.
 
 Why not httpx: its timeouts bound single reads, not a request. This uses the engine below it, httpcore, with sockets
 that know the deadline (see `deadline_backend`).
@@ -6,7 +6,7 @@ that know the deadline (see `deadline_backend`).
 
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -72,11 +72,24 @@ class BoundedHTTPClient:
         tls: ssl.SSLContext,
         retries: Retries,
         proxy: str | None = None,
+        headers: Sequence[tuple[str, str]] = (),
         rest_seconds: float = 5.0,
         clock: MonotonicClock = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """Make a client; nothing is asked yet.
+
+        Args:
+            tls: how servers prove who they are.
+            retries: how often to try again.
+            proxy: URL of a proxy, with credentials where it wants some.
+            headers: sent with every request; never shown.
+            rest_seconds: for how long a server that could not be reached is left alone.
+            clock: monotonic seconds.
+            sleep: waits for so many seconds.
+        """
         self._tls = tls
+        self._headers = tuple(headers)
         self._proxy = proxy
         self._retries = retries
         self._rest_seconds = rest_seconds
@@ -85,11 +98,12 @@ class BoundedHTTPClient:
         self._resting: dict[str, tuple[float, str]] = {}
         self._lock = Lock()
 
-    def get(self, url: str, *, max_bytes: int, deadline: Deadline) -> HTTPAnswer:
+    def get(self, url: str, *, max_bytes: int, deadline: Deadline, body: bytes | None = None) -> HTTPAnswer:
         """Fetch a URL.
 
         Args:
             url: without credentials; it appears in messages.
+            body: JSON to send, with POST, which a server answers as if it were asked with GET.
             max_bytes: how long the body may be.
             deadline: when to give up, retries and their delays included.
         Raises:
@@ -104,7 +118,7 @@ class BoundedHTTPClient:
             delay = self._retries.delay_seconds * 2**attempt
             last = attempt == self._retries.times or delay >= deadline.remaining
             try:
-                answer = self._follow(url, max_bytes, deadline)
+                answer = self._follow(url, max_bytes, deadline, body)
             except CollateralUnavailableError as error:
                 if last:
                     self._rest(origin, self._rest_seconds, error.message)
@@ -131,10 +145,10 @@ class BoundedHTTPClient:
         with self._lock:
             self._resting[origin] = (self._clock() + seconds, reason)
 
-    def _follow(self, url: str, max_bytes: int, deadline: Deadline) -> HTTPAnswer:
+    def _follow(self, url: str, max_bytes: int, deadline: Deadline, body: bytes | None) -> HTTPAnswer:
         current = url
         for _ in range(_MAX_REDIRECTS + 1):
-            answer = self._get_once(current, max_bytes, deadline)
+            answer = self._ask_once(current, max_bytes, deadline, body)
             if answer.status not in _REDIRECTS:
                 return answer
             current = _redirection(current, answer.headers.get("location", ""))
@@ -145,10 +159,16 @@ class BoundedHTTPClient:
                 )
         raise CollateralUnavailableError(f"{url} redirects more than {_MAX_REDIRECTS} times")
 
-    def _get_once(self, url: str, max_bytes: int, deadline: Deadline) -> HTTPAnswer:
-        headers = (("User-Agent", f"verdictd/{__version__}"), ("Accept-Encoding", "identity"))
+    def _ask_once(self, url: str, max_bytes: int, deadline: Deadline, body: bytes | None) -> HTTPAnswer:
+        headers = [("User-Agent", f"verdictd/{__version__}"), ("Accept-Encoding", "identity"), *self._headers]
+        if body is not None:
+            headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        method = "GET" if body is None else "POST"
         try:
-            with self._connect(deadline) as connection, connection.stream("GET", url, headers=headers) as response:
+            with (
+                self._connect(deadline) as connection,
+                connection.stream(method, url, headers=headers, content=body) as response,
+            ):
                 return _read_answer(url, response, max_bytes)
         except httpcore.TimeoutException as error:
             raise CollateralUnavailableError(f"{url} did not answer in time") from error

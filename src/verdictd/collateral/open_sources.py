@@ -7,7 +7,7 @@ from typing import Final
 from verdictd.collateral.files import load_collateral
 from verdictd.collateral.http_client import BoundedHTTPClient, Retries, tls_context
 from verdictd.collateral.pccs_client import PCCSClient
-from verdictd.collateral.pccs_urls import UpdateType, names_pccs, parse_pccs_url
+from verdictd.collateral.pccs_urls import Update, names_pccs, parse_pccs_url
 from verdictd.collateral.proxies import proxy_for
 from verdictd.collateral.qcnl import QCNLSettings
 from verdictd.collateral.sources import CollateralSource
@@ -37,7 +37,7 @@ def open_pccs(
     *,
     verify_tls: bool = True,
     ca_file: str | None = None,
-    update: UpdateType | None = None,
+    update: Update | None = None,
     retries: Retries | None = None,
     warnings: tuple[str, ...] = (),
 ) -> PCCSClient:

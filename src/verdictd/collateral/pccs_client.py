@@ -10,7 +10,7 @@ from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.encodings import decode_crl, decode_issuer_chain
 from verdictd.collateral.http_client import BoundedHTTPClient, HTTPAnswer, read_retry_after
 from verdictd.collateral.items import CollateralItem, ItemKind, ItemName
-from verdictd.collateral.pccs_urls import PCCSAddress, UpdateType
+from verdictd.collateral.pccs_urls import PCCSAddress, Update
 from verdictd.core.errors import CollateralUnavailableError, MalformedError
 from verdictd.core.limits import MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES
 from verdictd.tees.dcap.collateral import DocumentMember, RevocationList, parse_signed_document
@@ -44,7 +44,7 @@ class PCCSClient:
         address: PCCSAddress,
         http: BoundedHTTPClient,
         *,
-        update: UpdateType | None = None,
+        update: Update | None = None,
         warnings: tuple[str, ...] = (),
     ) -> None:
         self._address = address
@@ -80,22 +80,26 @@ class PCCSClient:
                 url = self._address.tcb(tee, fmspc, self._update)
                 return (self._fetch_document(ItemKind.TCB_INFO, url, "tcbInfo", _TCB_CHAINS, deadline),)
             case ItemName(kind=ItemKind.QE_IDENTITY, tee=tee) if tee is not None:
-                url = self._address.qe_identity(tee, self._update)
-                return (self._fetch_document(ItemKind.QE_IDENTITY, url, "enclaveIdentity", _IDENTITY_CHAINS, deadline),)
+                return (self._fetch_identity(name.kind, self._address.qe_identity(tee, self._update), deadline),)
+            case ItemName(kind=ItemKind.QVE_IDENTITY):
+                return (self._fetch_identity(name.kind, self._address.qve_identity(self._update), deadline),)
             case ItemName(kind=ItemKind.PCK_CRL, pck_ca=pck_ca) if pck_ca is not None:
                 answer = self._get(self._address.pck_crl(pck_ca), _MAX_CRL_ANSWER_BYTES, deadline)
-                return (self._read_crl(ItemKind.PCK_CRL, answer, _issuer_chain(answer, _PCK_CRL_CHAINS)),)
+                return (self._read_crl(ItemKind.PCK_CRL, answer, read_issuer_chain(answer, _PCK_CRL_CHAINS)),)
             case ItemName(kind=ItemKind.ROOT_CA_CRL):
                 return (self._fetch_root_ca_crl(deadline),)
             case _:
                 raise ValueError(f"{name!r} does not name an item")
+
+    def _fetch_identity(self, kind: ItemKind, url: str, deadline: Deadline) -> CollateralItem:
+        return self._fetch_document(kind, url, "enclaveIdentity", _IDENTITY_CHAINS, deadline)
 
     def _fetch_document(
         self, kind: ItemKind, url: str, member: DocumentMember, chains: tuple[str, ...], deadline: Deadline
     ) -> CollateralItem:
         answer = self._get(url, MAX_SIGNED_DOCUMENT_BYTES, deadline)
         document = parse_signed_document(
-            answer.body, member, issuer_chain=_issuer_chain(answer, chains), source=self._source(answer)
+            answer.body, member, issuer_chain=read_issuer_chain(answer, chains), source=self._source(answer)
         )
         return CollateralItem(kind=kind, raw=document)
 
@@ -104,7 +108,7 @@ class PCCSClient:
         for url in first:
             answer = self._http.get(url, max_bytes=_MAX_CRL_ANSWER_BYTES, deadline=deadline)
             if answer.status not in _PATH_UNKNOWN:
-                return self._read_crl(ItemKind.ROOT_CA_CRL, _require_success(answer), b"")
+                return self._read_crl(ItemKind.ROOT_CA_CRL, require_success(answer), b"")
         return self._read_crl(ItemKind.ROOT_CA_CRL, self._get(last, _MAX_CRL_ANSWER_BYTES, deadline), b"")
 
     def _read_crl(self, kind: ItemKind, answer: HTTPAnswer, issuer_chain: bytes) -> CollateralItem:
@@ -114,13 +118,14 @@ class PCCSClient:
         )
 
     def _get(self, url: str, max_bytes: int, deadline: Deadline) -> HTTPAnswer:
-        return _require_success(self._http.get(url, max_bytes=max_bytes, deadline=deadline))
+        return require_success(self._http.get(url, max_bytes=max_bytes, deadline=deadline))
 
     def _source(self, answer: HTTPAnswer) -> str:
         return f"{'Intel PCS' if self._address.is_intel else 'PCCS'} {answer.url}"
 
 
-def _require_success(answer: HTTPAnswer) -> HTTPAnswer:
+def require_success(answer: HTTPAnswer) -> HTTPAnswer:
+    """Return an answer that is a success; else raise CollateralUnavailableError with what the server says."""
     if answer.status == HTTPStatus.OK:
         return answer
     reason = _server_reason(answer)
@@ -128,10 +133,12 @@ def _require_success(answer: HTTPAnswer) -> HTTPAnswer:
         f"{answer.url} answered {answer.status}{f' ({reason})' if reason else ''}",
         remedy=_REMEDIES.get(answer.status, _SERVER_FAULT_REMEDY),
         retry_after_s=read_retry_after(answer),
+        status=answer.status,
     )
 
 
-def _issuer_chain(answer: HTTPAnswer, names: tuple[str, ...]) -> bytes:
+def read_issuer_chain(answer: HTTPAnswer, names: tuple[str, ...]) -> bytes:
+    """Return the PEM chain in the first of these headers that is there; raise MalformedError where none is."""
     for name in names:
         if name in answer.headers:
             return decode_issuer_chain(answer.headers[name].encode("latin-1"), f"the header {name} of {answer.url}")

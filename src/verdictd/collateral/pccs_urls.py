@@ -15,6 +15,8 @@ from verdictd.tees.dcap.pck import PCKCAType
 
 APIVersion: TypeAlias = Literal[3, 4]
 UpdateType: TypeAlias = Literal["early", "standard"]
+Update: TypeAlias = UpdateType | int
+"""Which publication of TCB info and identities: ``standard``, ``early``, or one TCB evaluation data number."""
 
 INTEL_PCS_URL: Final = "https://api.trustedservices.intel.com/sgx/certification/v4/"
 """Intel's own service, which needs no key for collateral."""
@@ -61,13 +63,39 @@ class PCCSAddress:
             " hand out an older set"
         )
 
-    def tcb(self, tee: TEE, fmspc: bytes, update: UpdateType | None) -> str:
+    def tcb(self, tee: TEE, fmspc: bytes, update: Update | None) -> str:
         """URL of the TCB info for a family of platforms (FMSPC, 6 bytes)."""
         return self._url("tcb", tee, {"fmspc": fmspc.hex().upper()} | self._update(tee, update))
 
-    def qe_identity(self, tee: TEE, update: UpdateType | None) -> str:
+    def qe_identity(self, tee: TEE, update: Update | None) -> str:
         """URL of the quoting enclave's identity."""
         return self._url("qe/identity", tee, self._update(tee, update))
+
+    def qve_identity(self, update: Update | None) -> str:
+        """URL of the quote verification enclave's identity."""
+        return self._url("qve/identity", "SGX", self._update("SGX", update))
+
+    def pck_certificates(self, enc_ppid: bytes, pce_id: str) -> str:
+        """URL of the PCK certificates of all a platform's TCB levels, as the PCS has it.
+
+        Args:
+            enc_ppid: 384 bytes; empty where the platform is named in the body of the request.
+            pce_id: 4 hex digits.
+        """
+        return self._url("pckcerts", "SGX", {"encrypted_ppid": enc_ppid.hex(), "pceid": pce_id} if enc_ppid else {})
+
+    def pck_certificate(self, qe_id: str, enc_ppid: bytes, raw_tcb: bytes, pce_id: str) -> str:
+        """URL of the PCK certificate of a platform at a TCB, as a PCCS has it.
+
+        Args:
+            qe_id: the quoting enclave's id, in hex.
+            enc_ppid: 384 bytes, or empty.
+            raw_tcb: CPUSVN and PCESVN (little-endian), 18 bytes.
+            pce_id: 4 hex digits.
+        """
+        named = {"qeid": qe_id} | ({"encrypted_ppid": enc_ppid.hex()} if enc_ppid else {})
+        tcb = {"cpusvn": raw_tcb[:16].hex(), "pcesvn": raw_tcb[16:].hex(), "pceid": pce_id}
+        return self._url("pckcert", "SGX", named | tcb)
 
     def pck_crl(self, pck_ca: PCKCAType) -> str:
         """URL of a PCK CA's CRL, in DER."""
@@ -79,9 +107,11 @@ class PCCSAddress:
             return (INTEL_ROOT_CRL_URL,)
         return self._url("rootcacrl", "SGX", {}), self._url("crl", "SGX", {"uri": INTEL_ROOT_CRL_URL})
 
-    def _update(self, tee: TEE, update: UpdateType | None) -> dict[str, str]:
+    def _update(self, tee: TEE, update: Update | None) -> dict[str, str]:
         version = 4 if tee == "TDX" else self.version
-        return {"update": update} if update is not None and version >= 4 else {}
+        if update is None or version < 4:
+            return {}
+        return {"update": update} if isinstance(update, str) else {"tcbEvaluationDataNumber": str(update)}
 
     def _url(self, path: str, tee: TEE, query: dict[str, str]) -> str:
         version = 4 if tee == "TDX" else self.version

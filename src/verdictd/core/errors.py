@@ -47,11 +47,13 @@ class CollateralUnavailableError(CollateralError):
 
     Attributes:
         retry_after_s: for how long whoever was asked wishes to be left alone, where it says so.
+        status: the HTTP status that was answered; 0 where there was no answer.
     """
 
-    def __init__(self, message: str, *, remedy: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str, *, remedy: str = "", retry_after_s: float | None = None, status: int = 0) -> None:
         super().__init__(message, remedy=remedy)
         self.retry_after_s = retry_after_s
+        self.status = status
 
 
 class PolicyError(VerdictdError):

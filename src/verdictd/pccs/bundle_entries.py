@@ -16,7 +16,7 @@ from datetime import UTC
 from typing import Final, TypeAlias, cast, get_args
 
 from verdictd.collateral.items import CollateralItem, ItemKind
-from verdictd.collateral.pccs_urls import APIVersion
+from verdictd.collateral.pccs_urls import APIVersion, Update
 from verdictd.collateral.source_names import one_line
 from verdictd.core.errors import MalformedError
 from verdictd.core.result import JSONValue
@@ -29,7 +29,6 @@ from verdictd.pccs.model import (
     Platform,
     PlatformKey,
     RawTCB,
-    Update,
 )
 from verdictd.pccs.pck_offers import OfferedPCKSet
 from verdictd.tees.dcap.collateral import RevocationList, SignedDocument

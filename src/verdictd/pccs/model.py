@@ -6,11 +6,8 @@ from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias
 
 from verdictd.collateral.items import VerifiedItem
-from verdictd.collateral.pccs_urls import APIVersion, UpdateType
+from verdictd.collateral.pccs_urls import APIVersion, Update
 from verdictd.tees.dcap.pck import PCKCAType
-
-Update: TypeAlias = UpdateType | int
-"""Which publication of TCB info and identities: ``standard``, ``early``, or one TCB evaluation data number."""
 
 AMDProduct: TypeAlias = Literal["Milan", "Genoa", "Turin"]
 AMDKeyType: TypeAlias = Literal["vcek", "vlek"]

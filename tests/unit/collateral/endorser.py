@@ -10,6 +10,8 @@ from verdictd.tees.dcap.collateral import Collateral, RevocationList, SignedDocu
 from verdictd.tees.dcap.trust_roots import TrustRoots, parse_trust_roots
 
 DAY = timedelta(days=1)
+APPRAISED = tuple(kind for kind in ItemKind if kind is not ItemKind.QVE_IDENTITY)
+"""The kinds that the appraisal of a quote needs."""
 START = datetime(2026, 3, 1, tzinfo=UTC)
 """Numbers of days in the tests count from here."""
 
@@ -72,6 +74,9 @@ class Endorser:
         self, kind: ItemKind, number: int = 1, *, day: float = 0, days: float = 30, source: str = "test"
     ) -> CollateralItem:
         match kind:
+            case ItemKind.QVE_IDENTITY:
+                identity = self.qe_identity(number, day=day, days=days, source=source, enclave_id="QVE")
+                return replace(identity, kind=ItemKind.QVE_IDENTITY)
             case ItemKind.TCB_INFO:
                 return self.tcb_info(number, day=day, days=days, source=source)
             case ItemKind.QE_IDENTITY:
@@ -84,7 +89,7 @@ class Endorser:
     def items(
         self, number: int = 1, *, day: float = 0, days: float = 30, source: str = "test"
     ) -> tuple[CollateralItem, ...]:
-        return tuple(self.item(kind, number, day=day, days=days, source=source) for kind in ItemKind)
+        return tuple(self.item(kind, number, day=day, days=days, source=source) for kind in APPRAISED)
 
     def peer(
         self, number: int = 1, *, day: float = 0, days: float = 30, kinds: tuple[ItemKind, ...] = ()

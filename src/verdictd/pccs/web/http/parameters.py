@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from verdictd.collateral.pccs_urls import APIVersion
-from verdictd.pccs.model import Edition, Update
+from verdictd.collateral.pccs_urls import APIVersion, Update
+from verdictd.pccs.model import Edition
 from verdictd.pccs.web.http.refusals import RequestRefusedError, refuse_parameter
 from verdictd.tees.dcap.pck import PCKCAType
 
