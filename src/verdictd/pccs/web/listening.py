@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from verdictd.core.errors import ConfigError
 
+MAX_PORT: Final = 65535
 BACKLOG: Final = 1024
 """Connections that may wait to be taken."""
 
@@ -37,6 +38,8 @@ def listen(addresses: Sequence[ListenAddress], *, with_tls: bool) -> list[socket
 
 
 def _open(address: ListenAddress, *, with_tls: bool) -> list[socket.socket]:
+    if not 0 <= address.port <= MAX_PORT:  # the resolver would take what is left of it after division
+        raise ConfigError(f"{address} has no port from 0 to {MAX_PORT}", remedy="write it as HOST:PORT")
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
