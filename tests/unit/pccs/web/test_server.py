@@ -1,5 +1,6 @@
 """The service on real sockets: what it takes, from whom, and for how long."""
 
+import asyncio
 import http.client
 import os
 import signal
@@ -10,6 +11,7 @@ import textwrap
 from dataclasses import replace
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from tests.unit.pccs.web.desk import ADMIN_HEADERS, FMSPC, TDX, V4, Desk
 from tests.unit.pccs.web.served import PATIENCE_S, connect, fetch, read_all, served
@@ -165,6 +167,29 @@ def test_an_address_that_is_taken() -> None:
 def test_an_address_that_is_none(address: ListenAddress) -> None:
     with pytest.raises(ConfigError, match=r"address|port"):
         listen([address], with_tls=True)
+
+
+def test_answers_are_sent_at_once() -> None:
+    seen: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        [connection] = (
+            transport.get_extra_info("socket")
+            for transport in asyncio.get_running_loop()._transports.values()  # type: ignore[attr-defined]
+        )
+        seen.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    with served(app) as address:
+        fetch(address, "/")
+    assert seen == [1]
 
 
 def test_nowhere_to_listen() -> None:
