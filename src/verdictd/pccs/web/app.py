@@ -1,6 +1,6 @@
 """The application: which path is answered by what."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,28 +11,30 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from verdictd.collateral.items import TEE
 from verdictd.collateral.pccs_urls import APIVersion
 from verdictd.pccs.model import Mode
 from verdictd.pccs.ports import AMDCache, CollateralCache, PCKCache, Storage
+from verdictd.pccs.web.held_items import HeldItems
 from verdictd.pccs.web.http.answers import Answer, Header
-from verdictd.pccs.web.http.endpoint import ANY, Endpoint, Handler
+from verdictd.pccs.web.http.endpoint import ANY, Endpoint, Handler, Observer
 from verdictd.pccs.web.http.exchange import Exchange
-from verdictd.pccs.web.http.refusals import RequestRefusedError
+from verdictd.pccs.web.http.refusals import NO_SUCH_PATH, RequestRefusedError
 from verdictd.pccs.web.http.threads import Threads
 from verdictd.pccs.web.http.tokens import TokenHashes
 from verdictd.pccs.web.metrics import Metrics
+from verdictd.pccs.web.routes.administration import ImportPlatformCollateral, PlatformCollateralRoute, RefreshRoute
+from verdictd.pccs.web.routes.amd import AMDRoutes
+from verdictd.pccs.web.routes.appraisal_policies import AppraisalPolicyRoutes
 from verdictd.pccs.web.routes.collateral import CollateralRoutes
 from verdictd.pccs.web.routes.pck_certificates import PCKCertificateRoute
+from verdictd.pccs.web.routes.platforms import PlatformRoutes
+from verdictd.pccs.web.routes.watching import WatchingRoutes
 
 V3_WARNING: Final = (
     b'299 - "PCS API version 3 is no longer available. Cached collateral downloaded from API version 3 is deprecated,'
     b' will not be refreshed, and may expire. Please migrate to API version 4."'
 )
 _V3_HEADERS: Final[tuple[Header, ...]] = ((b"warning", V3_WARNING),)
-ImportPlatformCollateral: TypeAlias = Callable[[bytes, datetime], Sequence[str]]
-"""Takes Intel's JSON document of collateral in; returns notes for the operator. Raises VerdictdError."""
-
 _Paths: TypeAlias = Mapping[str, Mapping[str, Handler]]
 
 
@@ -65,57 +67,102 @@ def build_app(services: Services, tokens: TokenHashes, clock: Callable[[], datet
         tokens: hashes of the tokens of users and administrators.
         clock: gives the time (aware).
     """
-    metrics, threads = Metrics(), Threads()
+    metrics, threads, watching_threads = Metrics(), Threads(), Threads(threads=2, max_waiting=16)
+    held = HeldItems(services.storage, clock)
+    metrics.add(held)
     collateral = CollateralRoutes(services.collateral, clock, threads, metrics)
-    pck = PCKCertificateRoute(services.pck, clock, threads, metrics)
-    endpoints: dict[str, Endpoint] = {}
-
-    def add(prefix: str, paths: _Paths, headers: tuple[Header, ...] = ()) -> None:
-        for path, handlers in paths.items():
-            name = f"{prefix}/{path}"
-            endpoints[name] = Endpoint(name, handlers, metrics, headers=headers)
-
-    def sgx(version: APIVersion) -> _Paths:
-        return {
-            "tcb": {"GET": collateral.tcb("SGX", version)},
-            "pckcert": {"GET": pck.handle},
-            "qe/identity": {"GET": collateral.qe_identity("SGX", version)},
-            "pckcrl": {"GET": collateral.pck_crl()},
-            "rootcacrl": {"GET": collateral.root_ca_crl()},
-            "crl": {"GET": collateral.crl},
-            "qve/identity": {"GET": collateral.qve_identity(version)},
-        }
-
-    tdx: TEE = "TDX"
-    tdx_paths: _Paths = {
-        "tcb": {"GET": collateral.tcb(tdx, 4)},
-        "qe/identity": {"GET": collateral.qe_identity(tdx, 4)},
-    }
+    refresh = RefreshRoute((services.collateral, services.pck, services.amd), tokens, clock, services.mode)
+    intel = _IntelPaths(
+        collateral=collateral,
+        pck=PCKCertificateRoute(services.pck, clock, threads, metrics),
+        platforms=PlatformRoutes(services.storage, services.pck, tokens, clock, threads),
+        platform_collateral=PlatformCollateralRoute(services.import_platform_collateral, tokens, clock, threads),
+        refresh=refresh,
+        policies=AppraisalPolicyRoutes(services.storage, tokens, threads),
+    )
+    watching = WatchingRoutes(services.storage, held, metrics.write, watching_threads)
     # The paths that are asked for most come first: they are tried in this order.
-    add("/tdx/certification/v4", tdx_paths)
-    add("/sgx/certification/v4", sgx(4))
-    add("/sgx/certification/v3", sgx(3), _V3_HEADERS)
-    return _assemble(endpoints, metrics, threads)
+    exact = [
+        *_at("/sgx/certification/v4", intel.sgx(4), metrics),
+        *_at("/tdx/certification/v4", intel.tdx(), metrics),
+        *_at("/sgx/certification/v3", intel.sgx(3), metrics, _V3_HEADERS),
+        *_at("", _watching_paths(watching), metrics),
+    ]
+    amd = _at("", _amd_paths(AMDRoutes(services.amd, clock, threads, metrics)), metrics)
 
-
-def _assemble(endpoints: dict[str, Endpoint], metrics: Metrics, threads: Threads) -> Starlette:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
-        threads.close()
+        for closing in (threads, watching_threads, refresh):
+            closing.close()
 
-    routes: list[BaseRoute] = [Route(path, endpoint) for path, endpoint in endpoints.items()]
+    routes: list[BaseRoute] = [Route(path, endpoint) for path, endpoint in (*exact, *amd)]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.router.redirect_slashes = False
-    app.router.default = _Elsewhere(endpoints, Endpoint("unknown", {ANY: _refuse_path}, metrics))
+    app.router.default = _Elsewhere(dict(exact), Endpoint("unknown", {ANY: _refuse_path}, metrics))
     return app
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _IntelPaths:
+    collateral: CollateralRoutes
+    pck: PCKCertificateRoute
+    platforms: PlatformRoutes
+    platform_collateral: PlatformCollateralRoute
+    refresh: RefreshRoute
+    policies: AppraisalPolicyRoutes
+
+    def sgx(self, version: APIVersion) -> _Paths:
+        return {
+            "tcb": {"GET": self.collateral.tcb("SGX", version)},
+            "pckcert": {"GET": self.pck.handle},
+            "qe/identity": {"GET": self.collateral.qe_identity("SGX", version)},
+            "pckcrl": {"GET": self.collateral.pck_crl()},
+            "rootcacrl": {"GET": self.collateral.root_ca_crl()},
+            "crl": {"GET": self.collateral.crl},
+            "qve/identity": {"GET": self.collateral.qve_identity(version)},
+            "platforms": {"POST": self.platforms.register, "GET": self.platforms.show},
+            "platformcollateral": {"PUT": self.platform_collateral.handle},
+            "refresh": {"POST": self.refresh.handle, "GET": self.refresh.handle},
+            "appraisalpolicy": {"PUT": self.policies.keep, "GET": self.policies.show},
+        }
+
+    def tdx(self) -> _Paths:
+        return {
+            "tcb": {"GET": self.collateral.tcb("TDX", 4)},
+            "qe/identity": {"GET": self.collateral.qe_identity("TDX", 4)},
+        }
+
+
+def _watching_paths(watching: WatchingRoutes) -> _Paths:
+    return {
+        "healthz": {"GET": watching.health},
+        "readyz": {"GET": watching.readiness},
+        "metrics": {"GET": watching.metrics},
+    }
+
+
+def _amd_paths(amd: AMDRoutes) -> _Paths:
+    return {
+        "vcek/v1/{product}/cert_chain": {"GET": amd.chain("vcek")},
+        "vcek/v1/{product}/crl": {"GET": amd.crl("vcek")},
+        "vcek/v1/{product}/{chip_id}": {"GET": amd.vcek},
+        "vlek/v1/{product}/cert_chain": {"GET": amd.chain("vlek")},
+        "vlek/v1/{product}/crl": {"GET": amd.crl("vlek")},
+        "vlek/v1/{product}/cert": {"GET": amd.vlek},
+    }
+
+
+def _at(prefix: str, paths: _Paths, observer: Observer, headers: tuple[Header, ...] = ()) -> list[tuple[str, Endpoint]]:
+    named = ((f"{prefix}/{path}", handlers) for path, handlers in paths.items())
+    return [(name, Endpoint(name, handlers, observer, headers=headers)) for name, handlers in named]
 
 
 async def _refuse_path(exchange: Exchange) -> Answer:
     raise RequestRefusedError(
         f"nothing is served at {exchange.scope['path'][:120]!a}",
         status=HTTPStatus.NOT_FOUND,
-        problem="no-such-path",
+        problem=NO_SUCH_PATH,
         remedy="see docs/pccs-api.md for the routes; TDX has tcb and qe/identity of version 4 alone",
     )
 

@@ -44,6 +44,9 @@ INTEL_TEXTS: Final = {
 PROBLEM_TYPE: Final = "urn:verdictd:pccs:"
 """Before a problem's word: the member ``type`` of RFC 9457."""
 
+NO_SUCH_PATH: Final = "no-such-path"
+"""The problem of an address at which there is nothing. Intel's text for its status would speak of platforms."""
+
 _MAX_MESSAGE_CHARACTERS: Final = 600
 
 
@@ -112,7 +115,7 @@ def make_refusal(
         headers: more of the answer's.
     """
     status = int(error.status)
-    title = INTEL_TEXTS.get(status) or _phrase(status)
+    title = _phrase(status) if error.problem == NO_SUCH_PATH else INTEL_TEXTS.get(status) or _phrase(status)
     if error.retry_after_s is not None:
         headers = (*headers, (b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode("ascii")))
     if not as_problem:

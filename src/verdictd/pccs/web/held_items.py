@@ -1,0 +1,120 @@
+"""What is stored, as operators watch it: how much of each kind, how old, and when it expires."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from threading import Lock
+from typing import Final
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from verdictd.collateral.items import ItemKey
+from verdictd.pccs.model import Edition, RegistrationState, StoredItem
+from verdictd.pccs.ports import Storage
+
+PREFIX: Final = "pccs_"
+
+
+class HeldItems(Collector):
+    """Follows the database: asks at each look what has changed since the last one. May be used from any thread."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._changing = Lock()
+        self._items: dict[tuple[Edition, ItemKey], StoredItem] = {}
+        self._revision = 0
+
+    def look(self) -> tuple[StoredItem, ...]:
+        """Return the collateral that is stored.
+
+        Raises:
+            StorageError: the database fails.
+        """
+        with self._changing:
+            for stored in self._storage.items.changed_since(self._revision):
+                self._items[stored.edition, stored.item.key] = stored
+                self._revision = max(self._revision, stored.revision)
+            return tuple(self._items.values())
+
+    def missing(self) -> list[str]:
+        """Say in sentences what could not be handed out now, or not without upstream.
+
+        Raises:
+            StorageError: the database fails.
+        """
+        now = self._clock()
+        expired = [
+            f"{stored.item.key.name} ({stored.edition}) has expired at {stored.item.expires_at.isoformat()}"
+            for stored in self.look()
+            if not stored.item.is_in_time(now)
+        ]
+        failing = [
+            f"{attempt.name} cannot be had from upstream since {attempt.down_since.isoformat()}: {attempt.failure}"
+            for attempt in self._storage.attempts.all()
+            if attempt.failure and attempt.down_since is not None
+        ]
+        return expired + failing
+
+    def describe(self) -> list[Metric]:
+        """Nothing: else registering would ask the database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every metric."""
+        now = self._clock()
+        yield from self._collect_items(now)
+        yield from self._collect_upstream(now)
+        storage = self._storage
+        yield _gauge("platforms", "Platforms whose certificates are stored.", storage.platforms.count())
+        families = GaugeMetricFamily(f"{PREFIX}family_platforms", "Platforms of each family.", labels=["fmspc"])
+        for fmspc, count in storage.platforms.families():
+            families.add_metric([fmspc.hex().upper()], count)
+        yield families
+        waiting = GaugeMetricFamily(
+            f"{PREFIX}registrations", "Platforms that wait for somebody to fetch their collateral.", labels=["state"]
+        )
+        for state in RegistrationState:
+            waiting.add_metric([state.value], storage.registrations.count(state))
+        yield waiting
+
+    def _collect_items(self, now: datetime) -> Iterator[Metric]:
+        ages: dict[str, list[float]] = {}
+        left: dict[str, list[float]] = {}
+        for stored in self.look():
+            kind = stored.item.key.name.kind.value
+            ages.setdefault(kind, []).append((now - stored.checked_at).total_seconds())
+            left.setdefault(kind, []).append((stored.item.expires_at - now).total_seconds())
+        for item in self._storage.amd.items():
+            kind = f"{item.name.key_type}_{item.name.what}"
+            ages.setdefault(kind, []).append((now - item.fetched_at).total_seconds())
+            left.setdefault(kind, []).append((item.expires_at - now).total_seconds())
+        held = GaugeMetricFamily(f"{PREFIX}items", "Items that are stored, by kind.", labels=["kind"])
+        oldest = GaugeMetricFamily(
+            f"{PREFIX}item_age_seconds", "Since its source confirmed the one that was confirmed first.", labels=["kind"]
+        )
+        next_expiry = GaugeMetricFamily(
+            f"{PREFIX}item_expires_seconds", "Until the first one expires; negative once it has.", labels=["kind"]
+        )
+        for kind in sorted(ages):
+            held.add_metric([kind], len(ages[kind]))
+            oldest.add_metric([kind], max(ages[kind]))
+            next_expiry.add_metric([kind], min(left[kind]))
+        yield from (held, oldest, next_expiry)
+
+    def _collect_upstream(self, now: datetime) -> Iterator[Metric]:
+        attempts = self._storage.attempts.all()
+        outcomes = GaugeMetricFamily(
+            f"{PREFIX}upstream_attempts", "Items by what came of asking upstream last.", labels=["outcome"]
+        )
+        failed = sum(1 for attempt in attempts if attempt.failure)
+        outcomes.add_metric(["success"], len(attempts) - failed)
+        outcomes.add_metric(["failure"], failed)
+        yield outcomes
+        since = [now - attempt.down_since for attempt in attempts if attempt.down_since is not None]
+        longest = max(since).total_seconds() if since else 0.0
+        yield _gauge("upstream_failing_seconds", "Since the item that fails longest could not be had.", longest)
+
+
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{PREFIX}{name}", help_text, value=value)
