@@ -155,7 +155,7 @@ def _decode_files(read: Callable[[str], bytes]) -> PlatformState:
     )
 
 
-def _decode_publication(entry: Any) -> Publication:  # noqa: ANN401 - what JSON holds is anything
+def _decode_publication(entry: dict[str, Any]) -> Publication:
     return Publication(int(entry["number"]), TCBStatus(entry["status"]))
 
 
