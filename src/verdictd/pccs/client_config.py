@@ -45,7 +45,7 @@ def encode_json_form(config: ClientConfig) -> str:
 
 
 def encode_legacy_form(config: ClientConfig) -> str:
-    """Write the older form, a KEY=VALUE on each line. It has no word for `update`: the server gives the standard one."""
+    """Write the older form, a KEY=VALUE on each line. It has no word for `update`: it is the standard one there."""
     lines = [f"PCCS_URL={config.url}", f"USE_SECURE_CERT={'TRUE' if config.is_secure else 'FALSE'}"]
     if config.collateral_url is not None:
         lines.append(f"COLLATERAL_SERVICE={config.collateral_url}")
