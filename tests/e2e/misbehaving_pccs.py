@@ -10,7 +10,8 @@ from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import ClassVar, Self
 
-from verdictd.simulator.pcs_api import PCSAnswer, answer
+from verdictd.simulator.pcs_answers import PCSAnswer
+from verdictd.simulator.pcs_api import answer
 from verdictd.simulator.platform import SimulatedPlatform
 
 

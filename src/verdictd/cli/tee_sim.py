@@ -7,15 +7,17 @@ import argparse
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
 
 from verdictd.cli.files import read_bounded, write_whole
 from verdictd.cli.logs import configure_logging
+from verdictd.cli.tee_sim_arguments import Hex, hex_of, instant_of, lifetime_of, u16
 from verdictd.configuration.address import parse_address
 from verdictd.core.errors import VerdictdError
+from verdictd.simulator.behaviour import Behaviour
 from verdictd.simulator.collateral_file import encode_collateral_file
 from verdictd.simulator.enclave import DEFAULT_MR_ENCLAVE, DEFAULT_MR_SIGNER
 from verdictd.simulator.enclave_author import MAX_ENCLAVE_CONTENT_BYTES, load_author_key
@@ -29,8 +31,6 @@ from verdictd.tees.dcap.acceptance import TCBStatus
 EXIT_OK: Final = 0
 EXIT_USAGE: Final = 2
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_YEARS: Final = range(1970, 9998)
-"""What X.509 and the arithmetic of a collateral's lifetime can express."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +88,12 @@ def _serve(options: argparse.Namespace) -> None:
     with (
         _stop_signals_blocked(),  # before there are threads, so that none is interrupted
         CollateralServer(
-            options.directory, host=address.host, port=address.port, clock=lambda: datetime.now(UTC)
+            options.directory,
+            host=address.host,
+            port=address.port,
+            clock=lambda: datetime.now(UTC),
+            behaviour=Behaviour(lifetime_s=options.lifetime, frozen=options.frozen),
+            required_key=options.require_key,
         ) as server,
     ):
         sys.stdout.write(f"serving simulated collateral at {server.url} (API v3 too)\n")
@@ -116,6 +121,25 @@ def _set_tcb_status(options: argparse.Namespace) -> None:
     )
 
 
+def _publish_early(options: argparse.Namespace) -> None:
+    platform = SimulatedPlatform.update(
+        options.directory, lambda present: present.with_early_tcb_status(TCBStatus(options.status))
+    )
+    early, standard = platform.newest, platform.standard
+    sys.stdout.write(
+        f"the simulated platform is {early.status} in early TCB info, of TCB evaluation data number {early.number}, "
+        f"and {standard.status} in standard TCB info, of number {standard.number}\n"
+    )
+
+
+def _publish_standard(options: argparse.Namespace) -> None:
+    platform = SimulatedPlatform.update(options.directory, SimulatedPlatform.with_standard_following)
+    sys.stdout.write(
+        f"the simulated platform is {platform.standard.status} in standard TCB info, as in early TCB info, "
+        f"of TCB evaluation data number {platform.standard.number}\n"
+    )
+
+
 def _revoke(options: argparse.Namespace) -> None:
     now = datetime.now(UTC)
     SimulatedPlatform.update(options.directory, lambda present: present.with_revoked(options.target, since=now))
@@ -128,48 +152,6 @@ def _write(output: str, data: bytes) -> None:
         sys.stdout.flush()
     else:
         write_whole(Path(output), data)
-
-
-def _hex_of(size: int) -> "_Hex":
-    return _Hex(size, size)
-
-
-class _Hex:
-    """Reads an argument of hex digits, of a least and a largest number of bytes."""
-
-    __slots__ = ("least", "most")
-
-    def __init__(self, least: int, most: int) -> None:
-        self.least = least
-        self.most = most
-
-    def __call__(self, text: str) -> bytes:
-        try:
-            octets = bytes.fromhex(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!r:.80} is not hex digits") from error
-        if not self.least <= len(octets) <= self.most:
-            size = f"{self.most}" if self.least == self.most else f"at most {self.most}"
-            raise argparse.ArgumentTypeError(f"{len(octets)} bytes are given, expected {size}")
-        return octets
-
-
-def _u16(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 0xFFFF:
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a number from 0 to 65535")
-    return int(text)
-
-
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a time such as 2026-01-31T00:00:00Z") from error
-    if instant.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r:.40} does not say its zone; end it with Z for UTC")
-    if instant.year not in _YEARS:
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is not within the years {_YEARS[0]} to {_YEARS[-1]}")
-    return instant
 
 
 class _Parser(argparse.ArgumentParser):
@@ -198,38 +180,52 @@ def _parser() -> argparse.ArgumentParser:
 
     quote = command("quote", "quote an enclave")
     quote.set_defaults(run=_quote)
-    quote.add_argument("--report-data", type=_Hex(0, REPORT_DATA_BYTES), required=True, metavar="HEX")
-    quote.add_argument("--mrenclave", type=_hex_of(32), default=DEFAULT_MR_ENCLAVE, metavar="HEX")
-    quote.add_argument("--mrsigner", type=_hex_of(32), default=DEFAULT_MR_SIGNER, metavar="HEX")
-    quote.add_argument("--isv-prod-id", type=_u16, default=0, metavar="N")
-    quote.add_argument("--isv-svn", type=_u16, default=0, metavar="N")
+    quote.add_argument("--report-data", type=Hex(0, REPORT_DATA_BYTES), required=True, metavar="HEX")
+    quote.add_argument("--mrenclave", type=hex_of(32), default=DEFAULT_MR_ENCLAVE, metavar="HEX")
+    quote.add_argument("--mrsigner", type=hex_of(32), default=DEFAULT_MR_SIGNER, metavar="HEX")
+    quote.add_argument("--isv-prod-id", type=u16, default=0, metavar="N")
+    quote.add_argument("--isv-svn", type=u16, default=0, metavar="N")
     quote.add_argument("--debug", action="store_true", help="a debug enclave")
     quote.add_argument("--quote-version", type=int, choices=(3, 4, 5), default=3)
 
     enclave = command("enclave", "build a signed enclave image, of any content, to take reference values from")
     enclave.set_defaults(run=_enclave)
     enclave.add_argument("content", metavar="CONTENT", help="a file: what the enclave holds; it is not run")
-    enclave.add_argument("--isv-prod-id", type=_u16, default=0, metavar="N")
-    enclave.add_argument("--isv-svn", type=_u16, default=0, metavar="N")
+    enclave.add_argument("--isv-prod-id", type=u16, default=0, metavar="N")
+    enclave.add_argument("--isv-svn", type=u16, default=0, metavar="N")
 
     collateral = command("collateral", "issue collateral as one JSON file")
     collateral.set_defaults(run=_collateral)
-    collateral.add_argument("--at", type=_instant, metavar="TIME", help="issue it for this instant instead of now")
+    collateral.add_argument("--at", type=instant_of, metavar="TIME", help="issue it for this instant instead of now")
     for with_output in (quote, enclave, collateral):
         with_output.add_argument("-o", "--output", required=True, metavar="FILE", help="- for standard output")
 
-    serve = command("serve", "serve collateral as a PCCS does, until SIGINT or SIGTERM")
+    serve = command("serve", "serve collateral as the vendor and a PCCS do, until SIGINT or SIGTERM")
     serve.set_defaults(run=_serve)
     serve.add_argument("--listen", default="127.0.0.1:0", metavar="ADDR", help="host:port; port 0 for any (default)")
 
+    serve.add_argument("--lifetime", type=lifetime_of, metavar="SECONDS", help="how long items are good (30 days)")
+    serve.add_argument("--frozen", action="store_true", help="answer the same question with the same bytes")
+    serve.add_argument("--require-key", default="", metavar="KEY", help="refuse PCK certificates to others")
+
+    _add_vendor_commands(command)
+    return parser
+
+
+def _add_vendor_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     status = command("set-tcb-status", "let the vendor find the platform at another TCB status")
     status.set_defaults(run=_set_tcb_status)
-    status.add_argument("status", choices=[known.value for known in TCBStatus], metavar="STATUS")
+    early = command("publish-early", "let the vendor's early TCB info find it at another status")
+    early.set_defaults(run=_publish_early)
+    for with_status in (status, early):
+        with_status.add_argument("status", choices=[known.value for known in TCBStatus], metavar="STATUS")
+
+    standard = command("publish-standard", "let the standard TCB info become what the early one is")
+    standard.set_defaults(run=_publish_standard)
 
     revoke = command("revoke", "revoke the PCK certificate, or the CA that issued it")
     revoke.set_defaults(run=_revoke)
     revoke.add_argument("target", choices=["pck", "platform-ca"])
-    return parser
 
 
 if __name__ == "__main__":

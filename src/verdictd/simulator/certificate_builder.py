@@ -30,6 +30,7 @@ class CertificateSpec:
         omitted: extensions to leave out.
         added: further extensions, each with whether it is critical.
         hash_algorithm: what the issuer signs with.
+        is_deterministic: whether signing the same again gives the same signature (RFC 6979).
     """
 
     subject: x509.Name
@@ -47,6 +48,7 @@ class CertificateSpec:
     omitted: frozenset[x509.ObjectIdentifier] = frozenset()
     added: tuple[tuple[x509.ExtensionType, bool], ...] = ()
     hash_algorithm: HashAlgorithm = field(default_factory=hashes.SHA256)
+    is_deterministic: bool = False
 
 
 def simulated_name(common_name: str) -> x509.Name:
@@ -82,7 +84,7 @@ def issue_certificate(spec: CertificateSpec, signer: PrivateKey) -> x509.Certifi
     for extension, critical in (*_extensions(spec), *spec.added):
         if extension.oid not in spec.omitted:
             builder = builder.add_extension(extension, critical=critical)
-    return builder.sign(signer, spec.hash_algorithm)
+    return builder.sign(signer, spec.hash_algorithm, ecdsa_deterministic=spec.is_deterministic or None)
 
 
 def _extensions(spec: CertificateSpec) -> list[tuple[x509.ExtensionType, bool]]:

@@ -18,6 +18,9 @@ _COMPONENT_KINDS = {
 }
 """What Intel says of a server platform's components, by index: category, and type where there is one."""
 
+_TDX_COMPONENT_KINDS = {0: "TDX Module", 1: "TDX Module", 2: "TDX Late Microcode Update"}
+"""The same of a TD's components, whose category is OS/VMM."""
+
 _Object = dict[str, object]
 
 
@@ -31,6 +34,7 @@ class TCBLevelSpec:
         date: since when the level has its status.
         status: as Intel spells it.
         advisory_ids: left out of the document where there are none, and in version 2 always.
+        tdx_components: the least SVN of each component of the TD's TCB, 16 of them; empty where ``id`` is ``SGX``.
     """
 
     components: bytes
@@ -38,6 +42,35 @@ class TCBLevelSpec:
     date: datetime
     status: str
     advisory_ids: tuple[str, ...] = ()
+    tdx_components: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QELevelSpec:
+    """One level of an enclave or TDX module: its least ISVSVN, and the status of that."""
+
+    isv_svn: int
+    date: datetime
+    status: str
+    advisory_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TDXModuleSpec:
+    """A TDX module as the vendor endorses it.
+
+    Attributes:
+        module_id: ``TDX_`` and its major version in two hex digits; empty for version 0, which has no name nor levels.
+        mr_signer: 48 bytes.
+        attributes, attributes_mask: 8 bytes each.
+        levels: the newest first.
+    """
+
+    module_id: str = ""
+    mr_signer: bytes = bytes(48)
+    attributes: bytes = bytes(8)
+    attributes_mask: bytes = b"\xff" * 8
+    levels: tuple[QELevelSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +81,7 @@ class TCBInfoSpec:
         version: 3 as API v4 serves it, or 2 as API v3 does, which has neither `tee_id` nor advisories.
         tee_id: member ``id``.
         levels: the newest first.
+        tdx_module, tdx_module_identities: of TDX's TCB info: the module of version 0, and the others.
         issue_date, next_update: ``None`` for a little before the instant of issue, and 30 days later.
     """
 
@@ -58,18 +92,10 @@ class TCBInfoSpec:
     tcb_type: int = 0
     evaluation_data_number: int
     levels: tuple[TCBLevelSpec, ...]
+    tdx_module: TDXModuleSpec | None = None
+    tdx_module_identities: tuple[TDXModuleSpec, ...] = ()
     issue_date: datetime | None = None
     next_update: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QELevelSpec:
-    """One level of a QE identity: the least ISVSVN of the quoting enclave, and the status of that."""
-
-    isv_svn: int
-    date: datetime
-    status: str
-    advisory_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +141,12 @@ def encode_tcb_info(spec: TCBInfoSpec, at: datetime) -> bytes:
         "pceId": spec.pce_id.hex().upper(),
         "tcbType": spec.tcb_type,
         "tcbEvaluationDataNumber": spec.evaluation_data_number,
+        **_encode_modules(spec),
         "tcbLevels": [
             {
-                "tcb": _encode_components(level.components, spec.version) | {"pcesvn": level.pce_svn},
+                "tcb": _encode_components(level.components, spec.version)
+                | {"pcesvn": level.pce_svn}
+                | _encode_tdx_components(level.tdx_components),
                 **_encode_judgement(level, with_advisories=spec.version >= 3),
             }
             for level in spec.levels
@@ -144,10 +173,7 @@ def encode_qe_identity(spec: QEIdentitySpec, at: datetime) -> bytes:
             "attributesMask": spec.attributes_mask.hex().upper(),
             "mrsigner": spec.mr_signer.hex().upper(),
             "isvprodid": spec.isv_prod_id,
-            "tcbLevels": [
-                {"tcb": {"isvsvn": level.isv_svn}, **_encode_judgement(level, with_advisories=spec.with_advisories)}
-                for level in spec.levels
-            ],
+            "tcbLevels": _encode_svn_levels(spec.levels, with_advisories=spec.with_advisories),
         }
     )
 
@@ -172,6 +198,45 @@ def _encode_components(components: bytes, version: int) -> _Object:
 def _encode_component(index: int, svn: int) -> _Object:
     category, kind = _COMPONENT_KINDS.get(index, ("", ""))
     return {"svn": svn, **({"category": category} if category else {}), **({"type": kind} if kind else {})}
+
+
+def _encode_tdx_components(components: bytes) -> _Object:
+    entries: list[_Object] = []
+    for index, svn in enumerate(components):
+        kind = _TDX_COMPONENT_KINDS.get(index)
+        entries.append({"svn": svn, **({"category": "OS/VMM", "type": kind} if kind else {})})
+    return {"tdxtcbcomponents": entries} if entries else {}
+
+
+def _encode_modules(spec: TCBInfoSpec) -> _Object:
+    if spec.tdx_module is None:
+        return {}
+    return {
+        "tdxModule": _encode_module(spec.tdx_module),
+        "tdxModuleIdentities": [
+            {
+                "id": module.module_id,
+                **_encode_module(module),
+                "tcbLevels": _encode_svn_levels(module.levels, with_advisories=True),
+            }
+            for module in spec.tdx_module_identities
+        ],
+    }
+
+
+def _encode_module(module: TDXModuleSpec) -> _Object:
+    return {
+        "mrsigner": module.mr_signer.hex().upper(),
+        "attributes": module.attributes.hex().upper(),
+        "attributesMask": module.attributes_mask.hex().upper(),
+    }
+
+
+def _encode_svn_levels(levels: tuple[QELevelSpec, ...], *, with_advisories: bool) -> list[_Object]:
+    return [
+        {"tcb": {"isvsvn": level.isv_svn}, **_encode_judgement(level, with_advisories=with_advisories)}
+        for level in levels
+    ]
 
 
 def _encode_judgement(level: TCBLevelSpec | QELevelSpec, *, with_advisories: bool) -> _Object:

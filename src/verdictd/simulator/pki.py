@@ -1,4 +1,4 @@
-"""The simulated vendor's PKI, with the shape, extensions and lifetimes of Intel's: root CA, PCK CA, TCB signer, PCK.
+"""The simulated vendor's PKI, with the shape, extensions and lifetimes of Intel's: root, PCK CAs, TCB signer, PCK.
 
 Names end as verifiers expect them to ("SGX PCK Platform CA") and say that they are simulated. The CRL distribution
 points lie under ``.invalid``, where nothing can ever be (RFC 2606): `serve` answers for them by their whole URL.
@@ -14,43 +14,48 @@ from verdictd.simulator.certificate_builder import CertificateSpec, issue_certif
 from verdictd.simulator.keys import Credential, PrivateKey, generate_key
 from verdictd.simulator.sgx_extension import SGXExtensionSpec
 
-CertificateRole = Literal["root-ca", "platform-ca", "tcb-signing", "pck"]
+CertificateRole = Literal["root-ca", "platform-ca", "processor-ca", "tcb-signing", "pck"]
 
 ROOT_CRL_URL = "https://tee-sim.invalid/SimulatedSGXRootCA.der"
 PCK_CRL_URL = "https://tee-sim.invalid/sgx/certification/v4/pckcrl?ca=platform&encoding=der"
+PROCESSOR_CRL_URL = "https://tee-sim.invalid/sgx/certification/v4/pckcrl?ca=processor&encoding=der"
 
 _COMMON_NAMES: dict[CertificateRole, str] = {
     "root-ca": "Simulated SGX Root CA",
     "platform-ca": "Simulated SGX PCK Platform CA",
+    "processor-ca": "Simulated SGX PCK Processor CA",
     "tcb-signing": "Simulated SGX TCB Signing",
     "pck": "Simulated SGX PCK Certificate",
 }
 _ISSUERS: dict[CertificateRole, CertificateRole] = {
     "root-ca": "root-ca",
     "platform-ca": "root-ca",
+    "processor-ca": "root-ca",
     "tcb-signing": "root-ca",
     "pck": "platform-ca",
 }
 _ROOT_NOT_AFTER = datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC)
 _CA_YEARS = 15
-_PCK_YEARS = 7
+PCK_YEARS = 7
 _CA_BACKDATED = timedelta(days=1)
-_PCK_BACKDATED = timedelta(hours=1)
+PCK_BACKDATED = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PKI:
-    """The four certificates of a simulated platform and its vendor, with their keys.
+    """The five certificates of a simulated platform and its vendor, with their keys.
 
     Attributes:
         root_ca: what a verifier is told to trust.
         platform_ca: issues the PCK certificate and its CRL.
+        processor_ca: issues those of platforms with one processor package, of which the platform itself is none.
         tcb_signing: signs TCB info and QE identity.
         pck: signs the quoting enclave's report.
     """
 
     root_ca: Credential
     platform_ca: Credential
+    processor_ca: Credential
     tcb_signing: Credential
     pck: Credential
 
@@ -59,6 +64,7 @@ class PKI:
         return {
             "root-ca": self.root_ca,
             "platform-ca": self.platform_ca,
+            "processor-ca": self.processor_ca,
             "tcb-signing": self.tcb_signing,
             "pck": self.pck,
         }[role]
@@ -92,6 +98,8 @@ class PKI:
                 return replace(self, root_ca=credential)
             case "platform-ca":
                 return replace(self, platform_ca=credential)
+            case "processor-ca":
+                return replace(self, processor_ca=credential)
             case "tcb-signing":
                 return replace(self, tcb_signing=credential)
             case "pck":
@@ -109,7 +117,7 @@ def certificate_spec(
     sgx_extension: SGXExtensionSpec,
 ) -> CertificateSpec:
     """What the certificate of a role says, extension by extension as Intel's profile has it."""
-    is_ca = role in {"root-ca", "platform-ca"}
+    is_ca = role in {"root-ca", "platform-ca", "processor-ca"}
     return CertificateSpec(
         subject=simulated_name(_COMMON_NAMES[role]),
         issuer=simulated_name(_COMMON_NAMES[_ISSUERS[role]]),
@@ -120,7 +128,7 @@ def certificate_spec(
         authority_key=issuer_key.public_key(),
         crl_url=PCK_CRL_URL if role == "pck" else ROOT_CRL_URL,
         is_ca=is_ca,
-        path_length={"root-ca": 1, "platform-ca": 0}.get(role),
+        path_length={"root-ca": 1, "platform-ca": 0, "processor-ca": 0}.get(role),
         may_sign_certificates=is_ca,
         sgx_extension=sgx_extension if role == "pck" else None,
     )
@@ -131,15 +139,15 @@ def create_pki(at: datetime, sgx_extension: SGXExtensionSpec) -> PKI:
     keys: dict[CertificateRole, PrivateKey] = {role: generate_key() for role in _COMMON_NAMES}
 
     def create(role: CertificateRole) -> Credential:
-        not_before = at - (_PCK_BACKDATED if role == "pck" else _CA_BACKDATED)
-        years = _PCK_YEARS if role == "pck" else _CA_YEARS
+        not_before = at - (PCK_BACKDATED if role == "pck" else _CA_BACKDATED)
+        years = PCK_YEARS if role == "pck" else _CA_YEARS
         spec = certificate_spec(
             role,
             key=keys[role],
             issuer_key=keys[_ISSUERS[role]],
             serial_number=x509.random_serial_number(),
             not_before=not_before,
-            not_after=_ROOT_NOT_AFTER if role == "root-ca" else _years_after(not_before, years),
+            not_after=_ROOT_NOT_AFTER if role == "root-ca" else years_after(not_before, years),
             sgx_extension=sgx_extension,
         )
         return Credential(issue_certificate(spec, keys[_ISSUERS[role]]), keys[role])
@@ -147,11 +155,13 @@ def create_pki(at: datetime, sgx_extension: SGXExtensionSpec) -> PKI:
     return PKI(
         root_ca=create("root-ca"),
         platform_ca=create("platform-ca"),
+        processor_ca=create("processor-ca"),
         tcb_signing=create("tcb-signing"),
         pck=create("pck"),
     )
 
 
-def _years_after(instant: datetime, years: int) -> datetime:
+def years_after(instant: datetime, years: int) -> datetime:
+    """Return the same day some years later; of a leap day, the day before."""
     day = 28 if (instant.month, instant.day) == (2, 29) else instant.day
     return instant.replace(year=instant.year + years, day=day)

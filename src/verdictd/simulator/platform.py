@@ -14,13 +14,14 @@ from verdictd.simulator.certificate_builder import CertificateSpec, issue_certif
 from verdictd.simulator.crl_builder import CRLSpec, RevokedCertificate, issue_crl
 from verdictd.simulator.documents import QEIdentitySpec, TCBInfoSpec, encode_qe_identity, encode_tcb_info
 from verdictd.simulator.enclave import EnclaveFields, EnclaveSpec, report_of
+from verdictd.simulator.family import encode_identity
 from verdictd.simulator.hardware import Hardware
 from verdictd.simulator.keys import Credential, PrivateKey, generate_key, sign_raw
 from verdictd.simulator.pki import CertificateRole, create_pki
 from verdictd.simulator.quote_builder import QuoteParts, encode_quote, sign_quote
-from verdictd.simulator.quoting_enclave import qe_identity_spec, unsigned_quote
+from verdictd.simulator.quoting_enclave import EnclaveId, qe_identity_spec, unsigned_quote
 from verdictd.simulator.sgx_extension import SGXExtensionSpec
-from verdictd.simulator.state import PlatformState, RevocationTarget
+from verdictd.simulator.state import MAX_PAST_PUBLICATIONS, PlatformState, Publication, RevocationTarget
 from verdictd.simulator.store import load_state, save_state, update_state
 from verdictd.simulator.tcb_levels import tcb_levels
 from verdictd.tees.dcap.acceptance import TCBStatus
@@ -91,9 +92,22 @@ class SimulatedPlatform(PlatformState):
         """The root certificate in PEM, for a verifier that is to trust this platform."""
         return self.pki.root_ca.pem
 
+    @property
+    def encrypted_ppid(self) -> bytes:
+        """The PPID as the platform gives it to the vendor, 384 bytes."""
+        return encode_identity(self.hardware.ppid)
+
     def with_tcb_status(self, status: TCBStatus) -> "SimulatedPlatform":
-        """Return the platform as it is when the vendor's next TCB info finds it at `status`."""
-        return replace(self, tcb_status=TCBStatus(status), evaluation_data_number=self.evaluation_data_number + 1)
+        """Return the platform as it is when the vendor's next TCB info, standard and early, finds it at `status`."""
+        return self._publish(Publication(self.newest.number + 1, TCBStatus(status)), early=None)
+
+    def with_early_tcb_status(self, status: TCBStatus) -> "SimulatedPlatform":
+        """Return the platform as it is when the vendor's next early TCB info finds it at `status`; standard stays."""
+        return self._publish(self.standard, early=Publication(self.newest.number + 1, TCBStatus(status)))
+
+    def with_standard_following(self) -> "SimulatedPlatform":
+        """Return the platform as it is when the standard TCB info has become what the early one is."""
+        return self._publish(self.newest, early=None)
 
     def with_revoked(
         self, target: Literal["pck", "platform-ca"], *, since: datetime | None = None
@@ -160,28 +174,38 @@ class SimulatedPlatform(PlatformState):
             root_ca_crl=self.issue_root_ca_crl(self.root_ca_crl_spec(), at),
         )
 
-    def tcb_info_spec(self, *, version: int = 3) -> TCBInfoSpec:
-        """What TCB info says at present: version 3 as API v4 serves it, 2 as API v3 does."""
+    def tcb_info_spec(self, *, version: int = 3, publication: Publication | None = None) -> TCBInfoSpec:
+        """What TCB info says at present: version 3 as API v4 serves it, 2 as API v3 does; or said in a publication."""
+        published = publication or self.standard
         return TCBInfoSpec(
             version=version,
             fmspc=self.hardware.fmspc,
             pce_id=self.hardware.pce_id,
-            evaluation_data_number=self.evaluation_data_number,
+            evaluation_data_number=published.number,
             levels=tcb_levels(
-                self.tcb_status,
+                published.status,
                 components=self.hardware.components,
                 pce_svn=self.hardware.pce_svn,
                 created_at=self.created_at,
             ),
         )
 
-    def qe_identity_spec(self) -> QEIdentitySpec:
-        """What the QE identity says at present."""
-        return qe_identity_spec(evaluation_data_number=self.evaluation_data_number, created_at=self.created_at)
+    def qe_identity_spec(self, enclave_id: EnclaveId = "QE", publication: Publication | None = None) -> QEIdentitySpec:
+        """What the identity of one of the vendor's enclaves says at present, or said in a publication."""
+        number = (publication or self.standard).number
+        return qe_identity_spec(enclave_id, evaluation_data_number=number, created_at=self.created_at)
 
     def pck_crl_spec(self) -> CRLSpec:
-        """What the CRL of the PCK CA says at present."""
+        """What the CRL of the platform CA, which issued the PCK certificate, says at present."""
         return self._crl_spec(self.pki.platform_ca, self.pck_crl_number, RevocationTarget.PCK, self.pki.pck)
+
+    def processor_crl_spec(self) -> CRLSpec:
+        """What the CRL of the processor CA says: nothing is revoked."""
+        return CRLSpec(
+            issuer=self.pki.processor_ca.certificate.subject,
+            authority_key=self.pki.processor_ca.key.public_key(),
+            number=1,
+        )
 
     def root_ca_crl_spec(self) -> CRLSpec:
         """What the root CA's CRL says at present."""
@@ -208,6 +232,11 @@ class SimulatedPlatform(PlatformState):
         """Write and sign the CRL of the PCK CA, with its key or another."""
         der = issue_crl(spec, signer or self.pki.platform_ca.key, _whole_second(at))
         return RevocationList(der=der, issuer_chain=self.pki.chain("platform-ca"), source=SOURCE)
+
+    def issue_processor_crl(self, spec: CRLSpec, at: datetime) -> RevocationList:
+        """Write and sign the CRL of the processor CA."""
+        der = issue_crl(spec, self.pki.processor_ca.key, _whole_second(at))
+        return RevocationList(der=der, issuer_chain=self.pki.chain("processor-ca"), source=SOURCE)
 
     def issue_root_ca_crl(self, spec: CRLSpec, at: datetime, *, signer: PrivateKey | None = None) -> RevocationList:
         """Write and sign the root CA's CRL, with its key or another. It comes without a chain, as everywhere."""
@@ -246,6 +275,17 @@ class SimulatedPlatform(PlatformState):
     @classmethod
     def _of(cls, state: PlatformState) -> "SimulatedPlatform":
         return cls(**{member.name: getattr(state, member.name) for member in fields(PlatformState)})
+
+    def _publish(self, standard: Publication, *, early: Publication | None) -> "SimulatedPlatform":
+        kept = {standard, early}
+        past = tuple(publication for publication in self.publications if publication not in kept)
+        return replace(
+            self,
+            tcb_status=standard.status,
+            evaluation_data_number=standard.number,
+            early=early,
+            past=past[-MAX_PAST_PUBLICATIONS:],
+        )
 
     def _crl_spec(self, issuer: Credential, number: int, target: RevocationTarget, subject: Credential) -> CRLSpec:
         since = self.revocations.get(target)

@@ -26,14 +26,14 @@ from verdictd.simulator.documents import encode_instant
 from verdictd.simulator.hardware import Hardware
 from verdictd.simulator.keys import Credential, PrivateKey
 from verdictd.simulator.pki import PKI, CertificateRole
-from verdictd.simulator.state import PlatformState, RevocationTarget
+from verdictd.simulator.state import PlatformState, Publication, RevocationTarget
 from verdictd.tees.dcap.acceptance import TCBStatus
 
 STATE_FILE: Final = "platform.json"
 ROOT_CERTIFICATE_FILE: Final = "root-ca.pem"
 _ATTESTATION_KEY_FILE: Final = "attestation-key.pem"
-_FORMAT: Final = 1
-_ROLES: Final[tuple[CertificateRole, ...]] = ("root-ca", "platform-ca", "tcb-signing", "pck")
+_FORMAT: Final = 2
+_ROLES: Final[tuple[CertificateRole, ...]] = ("root-ca", "platform-ca", "processor-ca", "tcb-signing", "pck")
 _OCTETS: Final = ("fmspc", "pce_id", "components", "ppid", "platform_instance_id", "qe_id")
 _NUMBERS: Final = ("evaluation_data_number", "pck_crl_number", "root_ca_crl_number")
 
@@ -129,23 +129,29 @@ def _encode_files(state: PlatformState) -> dict[str, bytes]:
 
 
 def _decode_files(read: Callable[[str], bytes]) -> PlatformState:
-    root_ca, platform_ca, tcb_signing, pck = (_decode_credential(role, read) for role in _ROLES)
     document: dict[str, Any] = json.loads(read(STATE_FILE))
     if document["format"] != _FORMAT:
         raise ValueError(f"{STATE_FILE} has the format {document['format']!r}, known is {_FORMAT}")
-    machine = document["hardware"]
+    root_ca, platform_ca, processor_ca, tcb_signing, pck = (_decode_credential(role, read) for role in _ROLES)
+    machine, early = document["hardware"], document["early"]
     return PlatformState(
         hardware=Hardware(pce_svn=int(machine["pce_svn"]), **{name: bytes.fromhex(machine[name]) for name in _OCTETS}),
-        pki=PKI(root_ca=root_ca, platform_ca=platform_ca, tcb_signing=tcb_signing, pck=pck),
+        pki=PKI(root_ca=root_ca, platform_ca=platform_ca, processor_ca=processor_ca, tcb_signing=tcb_signing, pck=pck),
         attestation_key=_decode_key(read(_ATTESTATION_KEY_FILE)),
         created_at=datetime.fromisoformat(document["created_at"]),
         tcb_status=TCBStatus(document["tcb_status"]),
+        early=None if early is None else _decode_publication(early),
+        past=tuple(_decode_publication(entry) for entry in document["past"]),
         revocations={
             RevocationTarget(target): datetime.fromisoformat(since)
             for target, since in dict(document["revocations"]).items()
         },
         **{name: int(document[name]) for name in _NUMBERS},
     )
+
+
+def _decode_publication(entry: Any) -> Publication:  # noqa: ANN401 - what JSON holds is anything
+    return Publication(int(entry["number"]), TCBStatus(entry["status"]))
 
 
 def _decode_credential(role: CertificateRole, read: Callable[[str], bytes]) -> Credential:
@@ -162,6 +168,8 @@ def _encode_state(state: PlatformState) -> bytes:
         "created_at": encode_instant(state.created_at),
         "tcb_status": state.tcb_status.value,
         **{name: getattr(state, name) for name in _NUMBERS},
+        "early": state.early and state.early._asdict(),
+        "past": [publication._asdict() for publication in state.past],
         "revocations": {target.value: encode_instant(since) for target, since in state.revocations.items()},
         "hardware": {
             "pce_svn": state.hardware.pce_svn,

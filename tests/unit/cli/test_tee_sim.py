@@ -105,6 +105,18 @@ def test_set_tcb_status(directory: Path, status: TCBStatus, capsys: pytest.Captu
     assert result.tcb_status == status
 
 
+def test_early_tcb_info_comes_first_and_standard_follows(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["publish-early", str(directory), "OutOfDate"]) == 0
+    said = capsys.readouterr().out
+    assert "is OutOfDate in early TCB info, of TCB evaluation data number 18" in said
+    assert "and UpToDate in standard TCB info, of number 17" in said
+    early = SimulatedPlatform.load(directory)
+    assert (early.newest, early.standard) == ((18, TCBStatus.OUT_OF_DATE), (17, TCBStatus.UP_TO_DATE))
+    assert main(["publish-standard", str(directory)]) == 0
+    assert "is OutOfDate in standard TCB info" in capsys.readouterr().out
+    assert SimulatedPlatform.load(directory).standard == (18, TCBStatus.OUT_OF_DATE)
+
+
 @pytest.mark.parametrize(("target", "check"), [("pck", "pck.revocation"), ("platform-ca", "pck.ca_revocation")])
 def test_revoke(directory: Path, target: str, check: str) -> None:
     assert main(["revoke", str(directory), target]) == 0
@@ -159,6 +171,12 @@ def test_quote_refuses_what_no_quote_can_say(
         (("serve", "{none}", "--listen", "127.0.0.1:0"), "is no simulated platform"),
         (("serve", "{sim}", "--listen", "127.0.0.1"), "is not an address with a port"),
         (("serve", "{sim}", "--listen", "192.0.2.1:0"), "cannot listen"),
+        (("serve", "{sim}", "--lifetime", "0"), "is not a number of seconds"),
+        (("serve", "{sim}", "--lifetime", "3153600001"), "is not a number of seconds"),
+        (("serve", "{sim}", "--lifetime", "1.5"), "is not a number of seconds"),
+        (("publish-early", "{sim}", "uptodate"), "invalid choice"),
+        (("publish-early", "{none}", "UpToDate"), "is no simulated platform"),
+        (("publish-standard", "{none}"), "is no simulated platform"),
     ],
 )
 def test_mistakes_are_answered_with_one_sentence(
@@ -195,6 +213,35 @@ def test_serving_leaves_signals_as_they_were_also_where_it_cannot_begin(director
     assert "serving simulated collateral" in said.getvalue()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
     assert not before & {signal.SIGTERM, signal.SIGINT}
+
+
+def test_serve_takes_lifetime_key_and_whether_answers_are_frozen(directory: Path) -> None:
+    argv = [sys.executable, "-m", "verdictd.cli.tee_sim", "serve", str(directory), "--lifetime", "60", "--frozen"]
+    with subprocess.Popen([*argv, "--require-key", "k"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"http://(127\.0\.0\.1):(\d+)(/sgx/certification/v4/)", process.stdout.readline())
+            assert found
+            connection = http.client.HTTPConnection(found[1], int(found[2]), timeout=10)
+
+            def get(path: str, **headers: str) -> tuple[int, bytes]:
+                connection.request("GET", found[3] + path, headers=headers)
+                response = connection.getresponse()
+                return response.status, response.read()
+
+            identity = get("qe/identity")
+            assert get("qe/identity") == identity
+            document = json.loads(identity[1])["enclaveIdentity"]
+            issued, ends = (datetime.fromisoformat(document[name]) for name in ("issueDate", "nextUpdate"))
+            assert (ends - issued).total_seconds() == 660  # dated ten minutes back
+            path = f"pckcerts?pceid=0000&encrypted_ppid={'ab' * 384}"
+            assert get(path)[0] == 401
+            assert get(path, **{"Ocp-Apim-Subscription-Key": "other"})[0] == 401
+            assert get(path, **{"Ocp-Apim-Subscription-Key": "k"})[0] == 200
+            connection.close()
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

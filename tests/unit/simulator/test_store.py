@@ -131,7 +131,7 @@ def _edit(change: Callable[[dict[str, object]], object]) -> Callable[[Path], Non
         lambda directory: (directory / "platform.json").write_text("[]"),
         lambda directory: (directory / "platform.json").write_bytes(b"\xff"),
         _edit(lambda document: document.pop("hardware")),
-        _edit(lambda document: document.update(format=2)),
+        _edit(lambda document: document.update(format=1)),
         _edit(lambda document: document.update(tcb_status="Fine")),
         _edit(lambda document: document.update(revocations={"root-ca": "2026-01-01T00:00:00Z"})),
         _edit(lambda document: document.update(revocations=7)),
