@@ -27,7 +27,7 @@ class FamilyForecast:
         standard_number, early_number: TCB evaluation data numbers; 0 where there is a problem.
         changes: each different thing that becomes of a platform, and of how many.
         changing: the platforms whose status changes at some TCB, up to a bound.
-        untold: how many platforms have no certificate for a TCB they asked with.
+        untold: how many platforms have asked for no certificate, or are held none for the TCB they asked with.
     """
 
     fmspc: bytes

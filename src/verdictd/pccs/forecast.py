@@ -64,7 +64,7 @@ def forecast_platform(pck_set: PCKSet, raw_tcbs: Sequence[RawTCB], standard: TCB
 
     Args:
         pck_set: its certificates.
-        raw_tcbs: the TCBs it asked with; where there are none, its newest certificate is looked at.
+        raw_tcbs: the TCBs it asked with. The vendor has certificates for newer ones too, which say nothing of it.
         standard: SGX TCB info of its family.
         early: the same, as published early.
     Returns:
@@ -74,21 +74,18 @@ def forecast_platform(pck_set: PCKSet, raw_tcbs: Sequence[RawTCB], standard: TCB
     return [_forecast(certificate, standard, early) for _, certificate in sorted(chosen.items())]
 
 
-def choose_certificate(
-    certificates: Sequence[PCKCertificate], raw_tcb: RawTCB | None, info: TCBInfo
-) -> PCKCertificate | None:
-    """Choose the certificate at the newest level that a platform at a raw TCB reaches (``None``: at any)."""
+def choose_certificate(certificates: Sequence[PCKCertificate], raw_tcb: RawTCB, info: TCBInfo) -> PCKCertificate | None:
+    """Choose the certificate at the newest level that a platform at a raw TCB reaches."""
     fitting = [
         certificate
         for certificate in certificates
-        if raw_tcb is None
-        or (certificate.tcb.pce_svn <= raw_tcb.pce_svn and all(map(le, certificate.components, raw_tcb.cpu_svn)))
+        if certificate.tcb.pce_svn <= raw_tcb.pce_svn and all(map(le, certificate.components, raw_tcb.cpu_svn))
     ]
     return max(fitting, key=lambda certificate: _rank(certificate, info), default=None)
 
 
 def _choose_all(pck_set: PCKSet, raw_tcbs: Sequence[RawTCB], info: TCBInfo) -> list[PCKCertificate]:
-    chosen = [choose_certificate(pck_set.certificates, raw_tcb, info) for raw_tcb in raw_tcbs or (None,)]
+    chosen = [choose_certificate(pck_set.certificates, raw_tcb, info) for raw_tcb in raw_tcbs]
     return [certificate for certificate in chosen if certificate is not None]
 
 

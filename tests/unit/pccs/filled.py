@@ -44,6 +44,7 @@ def offered(key: PlatformKey = KEY, *, family: int = 0) -> OfferedPCKSet:
         issuer_chain=issuer.issuer_chain,
         is_complete=True,
         fetched_at=AT,
+        raw_tcbs=(RawTCB(PLATFORM.hardware.components, PLATFORM.hardware.pce_svn),),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import le
 
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemName, VerifiedItem, verify_item
 from verdictd.core.errors import AuthenticityError
@@ -216,7 +217,7 @@ class MemoryPCK:
     ) -> tuple[PCKCertificate, PCKSet]:
         pck_set = self._storage.platforms.sets[key]
         for certificate in pck_set.certificates:
-            if certificate.tcb == raw_tcb:
+            if certificate.tcb.pce_svn <= raw_tcb.pce_svn and all(map(le, certificate.components, raw_tcb.cpu_svn)):
                 self._storage.platforms.keep_answer(key, raw_tcb, certificate.tcb)
                 return certificate, pck_set
         raise UnavailableError("there is none", status=462, problem="certificates-unavailable")

@@ -67,7 +67,7 @@ def _describe(forecast: FamilyForecast) -> Iterator[str]:
     for change, count in forecast.changes:
         yield f"    {count} at {change.tcb}: {printable(_describe_change(change))}"
     if forecast.untold:
-        yield f"    {forecast.untold} cannot be told: no certificate for their TCB is held; pccs refresh --certs"
+        yield f"    {forecast.untold} cannot be told: they never asked, or no certificate for their TCB is held"
     for key in forecast.changing[:_NAMED]:
         yield f"    changes: {key.qe_id}, PCE {key.pce_id}"
     if len(forecast.changing) > _NAMED:

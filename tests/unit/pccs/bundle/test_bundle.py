@@ -147,6 +147,7 @@ PCK_SETS = st.builds(
     issuer_chain=TEXT.map(str.encode),
     is_complete=st.booleans(),
     fetched_at=st.just(AT) | st.just(AT + DAY / 7),
+    raw_tcbs=st.lists(HEX_TCB, max_size=2).map(sorted).map(tuple),
 )
 AMD = st.builds(
     BundledAMD,
