@@ -297,6 +297,14 @@ def test_forecast_exits_with_0_where_nothing_changes_and_2_where_it_cannot_be_to
     assert pccs("forecast").code == 2
 
 
+CLIENT_FLAGS: list[list[str]] = [
+    [],
+    ["--insecure"],
+    ["--update", "early"],
+    ["--retry-times", "2", "--retry-delay", "3"],
+]
+
+
 @pytest.mark.parametrize("flags", CLIENT_FLAGS)
 @pytest.mark.parametrize("is_legacy", [False, True])
 def test_what_is_written_for_clients_verdictd_reads(
