@@ -17,6 +17,7 @@ from verdictd.cli.logs import configure_logging
 from verdictd.cli.tee_sim_arguments import Hex, hex_of, instant_of, lifetime_of, u16
 from verdictd.configuration.address import parse_address
 from verdictd.core.errors import VerdictdError
+from verdictd.simulator.amd_store import AMD_PRODUCTS, amd_root_file, load_amd_pki
 from verdictd.simulator.behaviour import Behaviour
 from verdictd.simulator.collateral_file import encode_collateral_file
 from verdictd.simulator.enclave import DEFAULT_MR_ENCLAVE, DEFAULT_MR_SIGNER
@@ -140,6 +141,13 @@ def _publish_standard(options: argparse.Namespace) -> None:
     )
 
 
+def _init_amd(options: argparse.Namespace) -> None:
+    created_at = SimulatedPlatform.load(options.directory).created_at
+    for product in AMD_PRODUCTS:
+        load_amd_pki(options.directory, product, created_at)
+        sys.stdout.write(f"simulated AMD for {product}; its root: {amd_root_file(options.directory, product)}\n")
+
+
 def _revoke(options: argparse.Namespace) -> None:
     now = datetime.now(UTC)
     SimulatedPlatform.update(options.directory, lambda present: present.with_revoked(options.target, since=now))
@@ -219,6 +227,9 @@ def _add_vendor_commands(command: Callable[[str, str], argparse.ArgumentParser])
     early.set_defaults(run=_publish_early)
     for with_status in (status, early):
         with_status.add_argument("status", choices=[known.value for known in TCBStatus], metavar="STATUS")
+
+    amd = command("init-amd", "make the simulated AMD's certificates now, and not when they are first asked for")
+    amd.set_defaults(run=_init_amd)
 
     standard = command("publish-standard", "let the standard TCB info become what the early one is")
     standard.set_defaults(run=_publish_standard)

@@ -1,9 +1,10 @@
-"""A small writer of DER (ITU-T X.690) for what no library writes: Intel's SGX extension.
+"""A small writer of DER (ITU-T X.690) for what no library writes: Intel's SGX extension, AMD's extensions.
 
 It shares no code with the reader in `verdictd.core.der`, so that each checks the other.
 """
 
 _BOOLEAN, _INTEGER, _OCTET_STRING, _OBJECT_IDENTIFIER, _ENUMERATED, _SEQUENCE = 0x01, 0x02, 0x04, 0x06, 0x0A, 0x30
+_IA5_STRING = 0x16
 
 
 def encode_sequence(*elements: bytes) -> bytes:
@@ -24,6 +25,11 @@ def encode_enumerated(number: int) -> bytes:
 def encode_octets(octets: bytes) -> bytes:
     """OCTET STRING."""
     return _encode(_OCTET_STRING, octets)
+
+
+def encode_ia5_string(text: str) -> bytes:
+    """IA5String; ASCII alone."""
+    return _encode(_IA5_STRING, text.encode("ascii"))
 
 
 def encode_boolean(value: bool) -> bytes:  # noqa: FBT001 - it is the value that is encoded

@@ -6,33 +6,27 @@ and lifetimes are those of real platforms. Time is an argument throughout.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Unpack
 
 from verdictd.simulator.certificate_builder import CertificateSpec, issue_certificate
-from verdictd.simulator.crl_builder import CRLSpec, RevokedCertificate, issue_crl
-from verdictd.simulator.documents import QEIdentitySpec, TCBInfoSpec, encode_qe_identity, encode_tcb_info
 from verdictd.simulator.enclave import EnclaveFields, EnclaveSpec, report_of
 from verdictd.simulator.family import encode_identity
 from verdictd.simulator.hardware import Hardware
-from verdictd.simulator.keys import Credential, PrivateKey, generate_key, sign_raw
+from verdictd.simulator.keys import Credential, PrivateKey, generate_key
 from verdictd.simulator.pki import CertificateRole, create_pki
 from verdictd.simulator.quote_builder import QuoteParts, encode_quote, sign_quote
-from verdictd.simulator.quoting_enclave import EnclaveId, qe_identity_spec, unsigned_quote
+from verdictd.simulator.quoting_enclave import unsigned_quote
 from verdictd.simulator.sgx_extension import SGXExtensionSpec
 from verdictd.simulator.state import MAX_PAST_PUBLICATIONS, PlatformState, Publication, RevocationTarget
 from verdictd.simulator.store import load_state, save_state, update_state
-from verdictd.simulator.tcb_levels import tcb_levels
+from verdictd.simulator.vendor import SimulatedVendor, whole_second
 from verdictd.tees.dcap.acceptance import TCBStatus
-from verdictd.tees.dcap.collateral import Collateral, RevocationList, SignedDocument
-
-SOURCE = "tee-sim"
-"""Where collateral that was asked of a platform directly says it comes from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedPlatform(PlatformState):
+class SimulatedPlatform(SimulatedVendor):
     """A platform that makes quotes, with its vendor, who issues collateral.
 
     Immutable: what changes it returns another. Each change raises the number (evaluation data number, CRL number) by
@@ -47,7 +41,7 @@ class SimulatedPlatform(PlatformState):
             at: certificates are valid from an hour before it.
             hardware: another machine than the usual one.
         """
-        created_at, machine = _whole_second(at), hardware or Hardware()
+        created_at, machine = whole_second(at), hardware or Hardware()
         return cls(
             hardware=machine,
             pki=create_pki(created_at, machine.sgx_extension()),
@@ -119,7 +113,7 @@ class SimulatedPlatform(PlatformState):
             since: date of the revocation; when the platform was created where none is named.
         """
         revoked = RevocationTarget(target)
-        dated = {**self.revocations, revoked: _whole_second(since) if since else self.created_at}
+        dated = {**self.revocations, revoked: whole_second(since) if since else self.created_at}
         if revoked is RevocationTarget.PCK:
             return replace(self, revocations=dated, pck_crl_number=self.pck_crl_number + 1)
         return replace(self, revocations=dated, root_ca_crl_number=self.root_ca_crl_number + 1)
@@ -165,84 +159,6 @@ class SimulatedPlatform(PlatformState):
         )
         return encode_quote(signed)
 
-    def collateral(self, at: datetime, *, tcb_info_version: int = 3) -> Collateral:
-        """Issue everything a verifier needs, as of `at`: dated ten minutes before it, good for 30 days."""
-        return Collateral(
-            tcb_info=self.issue_tcb_info(self.tcb_info_spec(version=tcb_info_version), at),
-            qe_identity=self.issue_qe_identity(self.qe_identity_spec(), at),
-            pck_crl=self.issue_pck_crl(self.pck_crl_spec(), at),
-            root_ca_crl=self.issue_root_ca_crl(self.root_ca_crl_spec(), at),
-        )
-
-    def tcb_info_spec(self, *, version: int = 3, publication: Publication | None = None) -> TCBInfoSpec:
-        """What TCB info says at present: version 3 as API v4 serves it, 2 as API v3 does; or said in a publication."""
-        published = publication or self.standard
-        return TCBInfoSpec(
-            version=version,
-            fmspc=self.hardware.fmspc,
-            pce_id=self.hardware.pce_id,
-            evaluation_data_number=published.number,
-            levels=tcb_levels(
-                published.status,
-                components=self.hardware.components,
-                pce_svn=self.hardware.pce_svn,
-                created_at=self.created_at,
-            ),
-        )
-
-    def qe_identity_spec(self, enclave_id: EnclaveId = "QE", publication: Publication | None = None) -> QEIdentitySpec:
-        """What the identity of one of the vendor's enclaves says at present, or said in a publication."""
-        number = (publication or self.standard).number
-        return qe_identity_spec(enclave_id, evaluation_data_number=number, created_at=self.created_at)
-
-    def pck_crl_spec(self) -> CRLSpec:
-        """What the CRL of the platform CA, which issued the PCK certificate, says at present."""
-        return self._crl_spec(self.pki.platform_ca, self.pck_crl_number, RevocationTarget.PCK, self.pki.pck)
-
-    def processor_crl_spec(self) -> CRLSpec:
-        """What the CRL of the processor CA says: nothing is revoked."""
-        return CRLSpec(
-            issuer=self.pki.processor_ca.certificate.subject,
-            authority_key=self.pki.processor_ca.key.public_key(),
-            number=1,
-        )
-
-    def root_ca_crl_spec(self) -> CRLSpec:
-        """What the root CA's CRL says at present."""
-        target, subject = RevocationTarget.PLATFORM_CA, self.pki.platform_ca
-        return self._crl_spec(self.pki.root_ca, self.root_ca_crl_number, target, subject)
-
-    def issue_tcb_info(self, spec: TCBInfoSpec, at: datetime, *, signer: Credential | None = None) -> SignedDocument:
-        """Write and sign TCB info, with the TCB signer's key or another's."""
-        return self.sign_document(encode_tcb_info(spec, _whole_second(at)), signer=signer)
-
-    def issue_qe_identity(
-        self, spec: QEIdentitySpec, at: datetime, *, signer: Credential | None = None
-    ) -> SignedDocument:
-        """Write and sign a QE identity, with the TCB signer's key or another's."""
-        return self.sign_document(encode_qe_identity(spec, _whole_second(at)), signer=signer)
-
-    def sign_document(self, body: bytes, *, signer: Credential | None = None) -> SignedDocument:
-        """Sign any text as TCB info or QE identity; `signer` brings another leaf for the chain under the root."""
-        by = signer or self.pki.tcb_signing
-        chain = by.pem + self.pki.root_ca.pem
-        return SignedDocument(body=body, signature=sign_raw(by.key, body), issuer_chain=chain, source=SOURCE)
-
-    def issue_pck_crl(self, spec: CRLSpec, at: datetime, *, signer: PrivateKey | None = None) -> RevocationList:
-        """Write and sign the CRL of the PCK CA, with its key or another."""
-        der = issue_crl(spec, signer or self.pki.platform_ca.key, _whole_second(at))
-        return RevocationList(der=der, issuer_chain=self.pki.chain("platform-ca"), source=SOURCE)
-
-    def issue_processor_crl(self, spec: CRLSpec, at: datetime) -> RevocationList:
-        """Write and sign the CRL of the processor CA."""
-        der = issue_crl(spec, self.pki.processor_ca.key, _whole_second(at))
-        return RevocationList(der=der, issuer_chain=self.pki.chain("processor-ca"), source=SOURCE)
-
-    def issue_root_ca_crl(self, spec: CRLSpec, at: datetime, *, signer: PrivateKey | None = None) -> RevocationList:
-        """Write and sign the root CA's CRL, with its key or another. It comes without a chain, as everywhere."""
-        der = issue_crl(spec, signer or self.pki.root_ca.key, _whole_second(at))
-        return RevocationList(der=der, issuer_chain=b"", source=SOURCE)
-
     def sgx_extension_spec(self) -> SGXExtensionSpec:
         """What the SGX extension of the PCK certificate says."""
         return self.hardware.sgx_extension()
@@ -286,19 +202,3 @@ class SimulatedPlatform(PlatformState):
             early=early,
             past=past[-MAX_PAST_PUBLICATIONS:],
         )
-
-    def _crl_spec(self, issuer: Credential, number: int, target: RevocationTarget, subject: Credential) -> CRLSpec:
-        since = self.revocations.get(target)
-        serial_number = subject.certificate.serial_number
-        return CRLSpec(
-            issuer=issuer.certificate.subject,
-            authority_key=issuer.key.public_key(),
-            number=number,
-            revoked=() if since is None else (RevokedCertificate(serial_number=serial_number, since=since),),
-        )
-
-
-def _whole_second(instant: datetime) -> datetime:
-    if instant.tzinfo is None:
-        raise ValueError("the instant must be an aware datetime")
-    return instant.astimezone(UTC).replace(microsecond=0)

@@ -1,4 +1,4 @@
-"""The simulated service without its sockets: finds the answer to a request, and what is to be wrong with it.
+"""The simulated services, Intel's and AMD's, without sockets: what is answered, and what is to be wrong with it.
 
 The platform's directory is read again for each request, so that what `tee-sim set-tcb-status` and `revoke` change
 takes effect while the service runs. Below ``/tee-sim/`` it is told how to behave, and tells what it was asked.
@@ -15,7 +15,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from verdictd.core.errors import ConfigError
+from verdictd.simulator.amd_certificates import AMDProduct
+from verdictd.simulator.amd_pki import AMDPKI
+from verdictd.simulator.amd_store import load_amd_pki
 from verdictd.simulator.behaviour import Behaviour, Fault, encode_behaviour, parse_behaviour
+from verdictd.simulator.kds_api import KDS_PATHS, answer_kds
 from verdictd.simulator.pcs_answers import JSON, PCSAnswer, refuse
 from verdictd.simulator.pcs_api import answer
 from verdictd.simulator.platform import SimulatedPlatform
@@ -85,6 +89,7 @@ class SimulatedService:
         self._uses: dict[int, int] = {}
         self._recent: list[datetime] = []
         self._frozen: dict[ServiceRequest, PCSAnswer] = {}
+        self._amd: dict[AMDProduct, AMDPKI] = {}
 
     @property
     def behaviour(self) -> Behaviour:
@@ -169,18 +174,29 @@ class SimulatedService:
     def _issue(self, request: ServiceRequest, behaviour: Behaviour) -> PCSAnswer:
         if request.method not in {"GET", "POST"}:
             return refuse(HTTPStatus.METHOD_NOT_ALLOWED, "the service is asked with GET or POST")
+        lifetime = None if behaviour.lifetime_s is None else timedelta(seconds=behaviour.lifetime_s)
         try:
+            if request.path.startswith(KDS_PATHS) and request.method == "GET":
+                return answer_kds(request.target, self._find_amd_pki, self._clock(), lifetime=lifetime)
             return answer(
                 request.target,
                 SimulatedPlatform.load(self._directory),
                 self._clock(),
                 method="POST" if request.method == "POST" else "GET",
                 body=request.body,
-                lifetime=None if behaviour.lifetime_s is None else timedelta(seconds=behaviour.lifetime_s),
+                lifetime=lifetime,
                 is_subscriber=self._is_subscriber(request.key),
             )
         except ConfigError as error:
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+    def _find_amd_pki(self, product: AMDProduct) -> AMDPKI:
+        """Return what never changes once it was made, so that it need not be read for each request."""
+        found = self._amd.get(product)
+        if found is None:
+            created_at = SimulatedPlatform.load(self._directory).created_at
+            found = self._amd[product] = load_amd_pki(self._directory, product, created_at)
+        return found
 
     def _is_subscriber(self, key: str) -> bool:
         return not self._required_key or compare_digest(key.encode(), self._required_key.encode())

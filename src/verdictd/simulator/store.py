@@ -44,7 +44,7 @@ def save_state(state: PlatformState, directory: Path) -> None:
     Raises:
         ConfigError: the directory holds something, or cannot be written.
     """
-    with _explained(f"a simulated platform cannot be written to {directory}", "name a new directory you may write"):
+    with explained(f"a simulated platform cannot be written to {directory}", "name a new directory you may write"):
         if (directory / STATE_FILE).exists():
             raise ConfigError(f"{directory} holds a simulated platform already", remedy="use it, or remove it first")
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
@@ -53,7 +53,7 @@ def save_state(state: PlatformState, directory: Path) -> None:
         draft = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))  # its mode is 0700
         try:
             for name, content in _encode_files(state).items():
-                _write_durably(draft / name, content)
+                write_durably(draft / name, content)
             draft.rename(directory)  # refused unless the directory is absent or empty
         except BaseException:
             shutil.rmtree(draft)
@@ -66,7 +66,7 @@ def load_state(directory: Path) -> PlatformState:
     Raises:
         ConfigError: not such a directory, or it cannot be read.
     """
-    with _explained(f"{directory} is no simulated platform", f"make one with: tee-sim init {directory}"):
+    with explained(f"{directory} is no simulated platform", f"make one with: tee-sim init {directory}"):
         return _decode_files(lambda name: (directory / name).read_bytes())
 
 
@@ -78,19 +78,24 @@ def update_state(directory: Path, change: Callable[[PlatformState], PlatformStat
     Raises:
         ConfigError: not a platform's directory, or it cannot be written.
     """
-    with _locked(directory):
+    with locked(directory):
         state = change(load_state(directory))
         draft = directory / f".{STATE_FILE}.new"  # one at a time, under the lock
-        with _explained(f"the simulated platform in {directory} cannot be changed", "check who may write there"):
+        with explained(f"the simulated platform in {directory} cannot be changed", "check who may write there"):
             draft.unlink(missing_ok=True)  # left by a crash
-            _write_durably(draft, _encode_state(state))
+            write_durably(draft, _encode_state(state))
             draft.replace(directory / STATE_FILE)
     return state
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    with _explained(f"{directory} is no simulated platform", f"make one with: tee-sim init {directory}"):
+def locked(directory: Path) -> Iterator[None]:
+    """Keep other processes and threads from changing a platform's directory until the end of the block.
+
+    Raises:
+        ConfigError: it is no directory.
+    """
+    with explained(f"{directory} is no simulated platform", f"make one with: tee-sim init {directory}"):
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -100,7 +105,7 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(what: str, remedy: str) -> Iterator[None]:
+def explained(what: str, remedy: str) -> Iterator[None]:
     """Turn what the file system or the content of files refuses into one sentence for the operator."""
     try:
         yield
@@ -111,7 +116,7 @@ def _explained(what: str, remedy: str) -> Iterator[None]:
         raise ConfigError(f"{what}: its files cannot be read: {error}", remedy=remedy) from error
 
 
-def _write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes) -> None:
     """Write a new file that its owner alone may read."""
     with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(content)
@@ -150,7 +155,7 @@ def _decode_files(read: Callable[[str], bytes]) -> PlatformState:
     )
 
 
-def _decode_publication(entry: Any) -> Publication:  # noqa: ANN401 - what JSON holds is anything
+def _decode_publication(entry: dict[str, Any]) -> Publication:
     return Publication(int(entry["number"]), TCBStatus(entry["status"]))
 
 

@@ -177,6 +177,7 @@ def test_quote_refuses_what_no_quote_can_say(
         (("publish-early", "{sim}", "uptodate"), "invalid choice"),
         (("publish-early", "{none}", "UpToDate"), "is no simulated platform"),
         (("publish-standard", "{none}"), "is no simulated platform"),
+        (("init-amd", "{none}"), "is no simulated platform"),
     ],
 )
 def test_mistakes_are_answered_with_one_sentence(
@@ -213,6 +214,16 @@ def test_serving_leaves_signals_as_they_were_also_where_it_cannot_begin(director
     assert "serving simulated collateral" in said.getvalue()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
     assert not before & {signal.SIGTERM, signal.SIGINT}
+
+
+def test_amd_s_roots_can_be_had_before_anything_is_served(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init-amd", str(directory)]) == 0
+    said = capsys.readouterr().out
+    roots = [directory / "amd" / product / "ark.pem" for product in ("milan", "genoa", "turin")]
+    assert [line.split("its root: ")[1] for line in said.splitlines()] == [str(root) for root in roots]
+    made = [root.read_bytes() for root in roots]
+    assert main(["init-amd", str(directory)]) == 0
+    assert [root.read_bytes() for root in roots] == made
 
 
 def test_serve_takes_lifetime_key_and_whether_answers_are_frozen(directory: Path) -> None:

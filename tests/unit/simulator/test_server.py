@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import dcap_qvl
@@ -11,6 +12,8 @@ import pytest
 
 from tests.unit.simulator.oracle import AT, REPORT_DATA, root_der
 from verdictd.core.errors import ConfigError
+from verdictd.simulator.family import FAMILIES, encode_identity, find_member
+from verdictd.simulator.pck_certificates import PCKIssuer, PCKLevel
 from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.simulator.server import CollateralServer
 from verdictd.tees.dcap.acceptance import TCBStatus
@@ -38,9 +41,11 @@ def _get(server: CollateralServer, path: str, **headers: str) -> http.client.HTT
     return response
 
 
-def _fetch_and_verify(server: CollateralServer, platform: SimulatedPlatform, url: str) -> str:
+def _fetch_and_verify(
+    server: CollateralServer, platform: SimulatedPlatform, url: str, given: bytes | None = None
+) -> str:
     """Let the oracle fetch the collateral by itself, and verify a quote with it."""
-    quote = platform.quote(report_data=REPORT_DATA)
+    quote = given or platform.quote(report_data=REPORT_DATA)
 
     async def fetch() -> object:
         return await dcap_qvl.get_collateral(url, quote)
@@ -53,6 +58,23 @@ def _fetch_and_verify(server: CollateralServer, platform: SimulatedPlatform, url
 def test_oracle_fetches_what_it_needs(server: CollateralServer, platform: SimulatedPlatform) -> None:
     assert _fetch_and_verify(server, platform, server.url) == "UpToDate"
     assert _fetch_and_verify(server, platform, f"http://{server.address}") == "UpToDate"
+
+
+@pytest.mark.parametrize("family", range(len(FAMILIES)))
+def test_oracle_fetches_what_it_needs_for_a_platform_that_is_known_by_its_encrypted_ppid_alone(
+    *, server: CollateralServer, platform: SimulatedPlatform, directory: Path, family: int
+) -> None:
+    member = find_member(encode_identity(b"one of many", family=family))
+    assert member is not None
+    issuer, level = PCKIssuer(platform, member), PCKLevel(platform.hardware.components, platform.hardware.pce_svn)
+    parts = platform.quote_parts(report_data=REPORT_DATA)
+    chain = issuer.pem(level) + issuer.issuer_chain
+    quote = platform.sign(replace(parts, certification_data=chain), pck_key=issuer.key(level))
+    assert _fetch_and_verify(server, platform, server.url, quote) == "UpToDate"
+    SimulatedPlatform.update(directory, lambda present: present.with_early_tcb_status(TCBStatus.OUT_OF_DATE))
+    assert _fetch_and_verify(server, platform, server.url, quote) == "UpToDate"
+    SimulatedPlatform.update(directory, SimulatedPlatform.with_standard_following)
+    assert _fetch_and_verify(server, platform, server.url, quote) == "OutOfDate"
 
 
 def test_changes_in_the_directory_take_effect_at_once(
