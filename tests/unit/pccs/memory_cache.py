@@ -24,6 +24,7 @@ from verdictd.pccs.model import (
     RegistrationState,
     StoredItem,
 )
+from verdictd.pccs.ports import Storage
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
@@ -180,7 +181,7 @@ class MemoryStorage:
 
 
 class MemoryCollateral:
-    def __init__(self, storage: MemoryStorage, roots: TrustRoots) -> None:
+    def __init__(self, storage: Storage, roots: TrustRoots) -> None:
         self._storage = storage
         self._roots = roots
         self.refreshed: list[bytes] = []
@@ -206,7 +207,7 @@ class MemoryCollateral:
 
 
 class MemoryPCK:
-    def __init__(self, storage: MemoryStorage) -> None:
+    def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self.registered: list[Registration] = []
         self.unknown: set[PlatformKey] = set()
@@ -215,7 +216,8 @@ class MemoryPCK:
     def certificate(
         self, key: PlatformKey, raw_tcb: RawTCB, enc_ppid: bytes, at: datetime
     ) -> tuple[PCKCertificate, PCKSet]:
-        pck_set = self._storage.platforms.sets[key]
+        pck_set = self._storage.platforms.get(key)
+        assert pck_set is not None
         for certificate in pck_set.certificates:
             if certificate.tcb.pce_svn <= raw_tcb.pce_svn and all(map(le, certificate.components, raw_tcb.cpu_svn)):
                 self._storage.platforms.keep_answer(key, raw_tcb, certificate.tcb)
@@ -237,7 +239,7 @@ class MemoryPCK:
 class MemoryAMDCache:
     """Takes content that begins with ``genuine`` for verified."""
 
-    def __init__(self, storage: MemoryStorage, expires_at: datetime) -> None:
+    def __init__(self, storage: Storage, expires_at: datetime) -> None:
         self._storage = storage
         self._expires_at = expires_at
         self.outcomes: list[tuple[str, str]] = []
@@ -275,3 +277,15 @@ class MemoryCache:
         self.collateral = MemoryCollateral(self.storage, self.roots)
         self.pck = MemoryPCK(self.storage)
         self.amd = MemoryAMDCache(self.storage, self.amd_expires_at)
+
+
+class CacheOver:
+    """The same over a real database."""
+
+    def __init__(self, storage: Storage, roots: TrustRoots, amd_expires_at: datetime) -> None:
+        self.storage = storage
+        self.roots = roots
+        self.mode = Mode.OFFLINE
+        self.collateral = MemoryCollateral(storage, roots)
+        self.pck = MemoryPCK(storage)
+        self.amd = MemoryAMDCache(storage, amd_expires_at)
