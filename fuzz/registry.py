@@ -2,6 +2,7 @@
 
 from fuzz.target import FuzzTarget
 from fuzz.targets import (
+    air_gap,
     appraisal,
     cbor,
     certificate,
@@ -33,6 +34,7 @@ from fuzz.targets import (
 )
 
 _MODULES = (
+    air_gap,
     appraisal,
     cbor,
     certificate,

@@ -29,7 +29,7 @@ LENIENT = Acceptance(tcb_statuses=ANY_STATUS_BUT_REVOKED)
 """Accepts every status, so that the fuzzer gets past it, but neither debug enclaves nor expired collateral."""
 
 _NOT_BEFORE, _NOT_AFTER = datetime(2026, 1, 1, tzinfo=UTC), datetime(2049, 12, 31, tzinfo=UTC)
-_ROLES: tuple[CertificateRole, ...] = ("root-ca", "platform-ca", "tcb-signing", "pck")
+_ROLES: tuple[CertificateRole, ...] = ("root-ca", "platform-ca", "tcb-signing", "pck", "processor-ca")
 _ALGORITHM = bytes.fromhex("300a06082a8648ce3d040302")
 
 

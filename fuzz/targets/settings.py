@@ -36,6 +36,9 @@ def seeds() -> dict[str, bytes]:
 TARGET = FuzzTarget(
     name="settings",
     modules=(
+        "verdictd.configuration.address",
+        "verdictd.configuration.layers",
+        "verdictd.configuration.values",
         "verdictd.daemon.settings_reader",
         "verdictd.daemon.settings_fields",
         "verdictd.daemon.settings_address",

@@ -65,9 +65,8 @@ def write_bundle(entries: Iterable[BundleEntry], made_at: datetime, out: BinaryI
 
     compressor = zstd.ZstdCompressor(level=_LEVEL)
     digest = hashlib.sha256()
-    head: dict[str, JSONValue] = {"format": FORMAT, "version": VERSION, "made_at": made_at.astimezone(UTC).isoformat()}
     lines = _Lines()
-    for line in _in_order(head, entries, lines):
+    for line in _in_order(_encode_header(made_at.astimezone(UTC).isoformat()), entries, lines):
         digest.update(line)
         out.write(compressor.compress(line))
     end = encode_line({"entries": lines.count, "sha256": digest.hexdigest()})
@@ -138,8 +137,8 @@ def _sort_key(members: dict[str, JSONValue]) -> tuple[int, tuple[str, ...]]:
     return _TYPES.index(kind), tuple(str(members.get(name, "")) for name in names)
 
 
-def _in_order(head: dict[str, JSONValue], entries: Iterable[BundleEntry], lines: _Lines) -> Iterator[bytes]:
-    yield encode_line(head)
+def _in_order(head: bytes, entries: Iterable[BundleEntry], lines: _Lines) -> Iterator[bytes]:
+    yield head
     waiting: list[dict[str, JSONValue]] = []
     for entry in entries:
         members = encode_entry(entry)
@@ -192,10 +191,14 @@ def _parse_header(line: bytes, digest: "hashlib._Hash") -> BundleHeader:
             remedy="import it with the version of pccs that exported it, or a later one",
         )
     made_at = members.get("made_at")
-    if not isinstance(made_at, str) or members.keys() != {"format", "version", "made_at"}:
-        raise MalformedError("the bundle does not say when it was made", remedy=_AGAIN)
+    if not isinstance(made_at, str) or line != _encode_header(made_at):
+        raise MalformedError("the bundle's first line is not written as an export writes it", remedy=_AGAIN)
     digest.update(line)
     return BundleHeader(parse_instant(made_at, "made_at"))
+
+
+def _encode_header(made_at: str) -> bytes:
+    return encode_line({"format": FORMAT, "version": VERSION, "made_at": made_at})
 
 
 def _check_end(members: dict[str, JSONValue], entries: int, digest: str) -> None:

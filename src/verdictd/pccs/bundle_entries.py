@@ -3,7 +3,7 @@
 Members of a ``collateral`` entry: ``edition`` (``v4/standard``), ``kind`` (a value of `ItemKind`), ``source``,
 ``issuer_chain`` (PEM), and ``body`` (the text that was signed) with ``signature`` (hex), or ``der`` (base64) of a CRL.
 Of a ``pck`` entry: ``qe_id``, ``pce_id``, ``enc_ppid``, ``manifest`` (hex), ``issuer_chain``, ``certificates`` (a list
-of a TCB as 36 hex digits and PEM, in turn), ``unavailable`` (TCBs), ``is_complete``, ``fetched_at``.
+of a TCB as 36 hex digits and PEM, in turn), ``unavailable`` and ``raw_tcbs`` (TCBs), ``is_complete``, ``fetched_at``.
 Of an ``amd`` entry: ``key_type``, ``product``, ``what``, ``chip_id``, ``tcb`` (hex), ``content`` (base64).
 """
 
@@ -177,6 +177,7 @@ def _encode_pck(offered: OfferedPCKSet) -> dict[str, JSONValue]:
         "issuer_chain": _decode(offered.issuer_chain),
         "certificates": [text for tcb, pem in certificates for text in (str(tcb), _decode(pem))],
         "unavailable": [str(tcb) for tcb in sorted(offered.unavailable)],
+        "raw_tcbs": [str(tcb) for tcb in sorted(offered.raw_tcbs)],
         "is_complete": offered.is_complete,
         "fetched_at": offered.fetched_at.astimezone(UTC).isoformat(),
     }
@@ -201,6 +202,7 @@ def _parse_pck(reader: EntryMembers) -> OfferedPCKSet:
         issuer_chain=reader.text("issuer_chain").encode("utf-8"),
         is_complete=reader.flag("is_complete"),
         fetched_at=reader.instant("fetched_at"),
+        raw_tcbs=tuple(parse_tcb(text) for text in reader.texts("raw_tcbs")),
     )
 
 

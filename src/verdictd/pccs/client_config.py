@@ -45,12 +45,11 @@ def encode_json_form(config: ClientConfig) -> str:
 
 
 def encode_legacy_form(config: ClientConfig) -> str:
-    """Write the older form, a KEY=VALUE on each line."""
+    """Write the older form, a KEY=VALUE on each line. It has no word for `update`: it is the standard one there."""
     lines = [f"PCCS_URL={config.url}", f"USE_SECURE_CERT={'TRUE' if config.is_secure else 'FALSE'}"]
     if config.collateral_url is not None:
         lines.append(f"COLLATERAL_SERVICE={config.collateral_url}")
     lines += [
-        f"TCB_UPDATE_TYPE={config.update}",
         f"PCCS_API_VERSION={_API_VERSION}",
         f"RETRY_TIMES={config.retry_times}",
         f"RETRY_DELAY={config.retry_delay}",

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 
 from verdictd.collateral.items import ItemKind
 from verdictd.pccs.bundle_entries import BundledAMD, BundledCollateral, BundleEntry
-from verdictd.pccs.model import PCKSet
+from verdictd.pccs.model import PCKSet, RawTCB
 from verdictd.pccs.pck_offers import OfferedPCKSet
 from verdictd.pccs.ports import Storage
 
@@ -23,11 +23,11 @@ def export_entries(storage: Storage, families: Collection[bytes]) -> Iterator[Bu
         name = stored.item.key.name
         if name.kind is not ItemKind.TCB_INFO or not families or name.fmspc in families:
             yield BundledCollateral(edition=stored.edition, item=stored.item.item)
-    keys = sorted(platform.key for platform, _ in storage.platforms.platforms(tuple(families)))
-    for key in keys:
+    known = {platform.key: raw_tcbs for platform, raw_tcbs in storage.platforms.platforms(tuple(families))}
+    for key, raw_tcbs in sorted(known.items()):
         pck_set = storage.platforms.get(key)
         if pck_set is not None and pck_set.certificates:
-            yield offer_again(pck_set)
+            yield offer_again(pck_set, raw_tcbs)
     for item in storage.amd.items():
         yield BundledAMD(name=item.name, content=item.content)
 
@@ -39,8 +39,8 @@ def find_absent_families(storage: Storage, families: Collection[bytes]) -> list[
     return [family for family in families if family not in held]
 
 
-def offer_again(pck_set: PCKSet) -> OfferedPCKSet:
-    """Return a set as it is handed on: whoever takes it verifies it again."""
+def offer_again(pck_set: PCKSet, raw_tcbs: tuple[RawTCB, ...]) -> OfferedPCKSet:
+    """Return a set, and what its platform asked with, as they are handed on: whoever takes them verifies them again."""
     return OfferedPCKSet(
         platform=pck_set.platform,
         certificates=tuple((certificate.tcb, certificate.pem) for certificate in pck_set.certificates),
@@ -48,4 +48,5 @@ def offer_again(pck_set: PCKSet) -> OfferedPCKSet:
         issuer_chain=pck_set.issuer_chain,
         is_complete=pck_set.is_complete,
         fetched_at=pck_set.fetched_at,
+        raw_tcbs=raw_tcbs,
     )

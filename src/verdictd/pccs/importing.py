@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from verdictd.collateral.items import CollateralItem, VerifiedItem, verify_item
 from verdictd.core.errors import VerdictdError
@@ -12,6 +13,9 @@ from verdictd.pccs.model import AMDCertificateName, Edition, PCKSet
 from verdictd.pccs.parts import Cache
 from verdictd.pccs.pck_offers import OfferedPCKSet, earliest_expiry, verify_pck_set
 from verdictd.tees.dcap.memory import FactMemory
+
+_MAX_RAW_TCBS: Final = 64
+"""Of one platform: it has had as many updates. The rest is left until the platform itself asks."""
 
 
 class ImportStatus(StrEnum):
@@ -69,7 +73,10 @@ class Importer:
                 case BundledCollateral(edition=edition, item=item):
                     yield self._take_collateral(edition, item, at)
                 case OfferedPCKSet():
-                    yield self._take_pck(entry, at)
+                    outcome = self._take_pck(entry, at)
+                    yield outcome
+                    if outcome.status in {ImportStatus.KEPT, ImportStatus.ALREADY_HELD}:
+                        yield from self._choose_certificates(entry, at)
                 case BundledAMD():
                     yield self._take_amd(entry, at)
 
@@ -101,6 +108,16 @@ class Importer:
             expires_at=earliest_expiry(pck_set.certificates),
             is_platform=True,
         )
+
+    def _choose_certificates(self, offered: OfferedPCKSet, at: datetime) -> Iterator[ImportOutcome]:
+        """Have the certificate chosen for each TCB that the platform asked with, so that this is known here too."""
+        platform = offered.platform
+        for raw_tcb in offered.raw_tcbs[:_MAX_RAW_TCBS]:
+            try:
+                self._cache.pck.certificate(platform.key, raw_tcb, platform.enc_ppid, at)
+            except VerdictdError as error:
+                what = f"certificate for the platform {platform.key.qe_id:.32} at the TCB {raw_tcb}"
+                yield replace(_refused(what, error), is_platform=True)
 
     def _take_amd(self, entry: BundledAMD, at: datetime) -> ImportOutcome:
         name = describe_amd(entry.name)

@@ -69,7 +69,7 @@ def parse_platform_collateral(data: bytes, at: datetime) -> PlatformCollateral:
     collaterals = require_object(document.get("collaterals"), "collaterals")
     version = collaterals.get("version")
     if version not in (3, 4) or isinstance(version, bool):
-        raise UnsupportedError(f"collaterals.version is {str(version)[:40]}, supported are 3 and 4")
+        raise UnsupportedError(f"collaterals.version is {version!r:.40}, supported are 3 and 4")
     platforms = read_platforms(document)
     reader = _Reader(collaterals, 3 if version == 3 else 4)
     pck_sets = read_pck_sets(collaterals, platforms, reader.pck_chains(), at)

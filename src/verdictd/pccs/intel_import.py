@@ -1,11 +1,10 @@
-"""``PUT /platformcollateral`` and ``pccs import platform_collaterals.json``: the same file, taken in the same way."""
+"""``PUT /platformcollateral``: the file that ``pccs import`` takes as well, in the same way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from verdictd.core.errors import VerdictdError
-from verdictd.pccs.importing import Importer, ImportOutcome, ImportStatus
-from verdictd.pccs.intel_files import PlatformCollateral, parse_platform_collateral
+from verdictd.pccs.importing import Importer, ImportStatus
+from verdictd.pccs.intel_files import parse_platform_collateral
 from verdictd.pccs.parts import Cache
 
 
@@ -22,19 +21,5 @@ def import_platform_collateral(cache: Cache, data: bytes, at: datetime) -> Seque
         MalformedError, UnsupportedError, LimitExceededError: the file does not follow its form; nothing of it is kept.
     """
     parsed = parse_platform_collateral(data, at)
-    outcomes = take_platform_collateral(cache, parsed, at)
+    outcomes = Importer(cache).take_all(parsed.entries, at)
     return [f"{each.name}: {each.reason}" for each in outcomes if each.status is ImportStatus.REFUSED]
-
-
-def take_platform_collateral(cache: Cache, parsed: PlatformCollateral, at: datetime) -> Iterator[ImportOutcome]:
-    """Take in what such a file holds, and have the certificate chosen for each TCB that it says a platform has."""
-    yield from Importer(cache).take_all(parsed.entries, at)
-    for registration in parsed.platforms:
-        platform, raw_tcb = registration.platform, registration.raw_tcb
-        if raw_tcb is None or cache.storage.platforms.get(platform.key) is None:
-            continue
-        try:
-            cache.pck.certificate(platform.key, raw_tcb, platform.enc_ppid, at)
-        except VerdictdError as error:
-            name = f"certificate for the platform {platform.key.qe_id:.32} at its TCB"
-            yield ImportOutcome(name=name, status=ImportStatus.REFUSED, reason=str(error))

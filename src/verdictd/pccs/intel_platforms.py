@@ -18,7 +18,7 @@ from verdictd.pccs.intel_json import (
     require_object,
     require_text,
 )
-from verdictd.pccs.model import Platform, RawTCB, Registration
+from verdictd.pccs.model import Platform, PlatformKey, RawTCB, Registration
 from verdictd.pccs.pck_offers import OfferedPCKSet
 from verdictd.tees.dcap.x509_names import common_name, parse_certificate
 
@@ -55,6 +55,10 @@ def read_pck_sets(
         MalformedError, LimitExceededError: it does not follow its form.
     """
     told = {registration.platform.key: registration.platform for registration in platforms}
+    raw_tcbs: dict[PlatformKey, list[RawTCB]] = {key: [] for key in told}
+    for registration in platforms:
+        if registration.raw_tcb is not None:
+            raw_tcbs[registration.platform.key].append(registration.raw_tcb)
     for number, value in enumerate(require_list(collaterals.get("pck_certs"), "pck_certs")):
         where = f"pck_certs[{number}]"
         entry = require_object(value, where)
@@ -72,6 +76,7 @@ def read_pck_sets(
             issuer_chain=chains.get(_issuing_ca(certificates), b""),
             is_complete=True,
             fetched_at=at,
+            raw_tcbs=tuple(dict.fromkeys(raw_tcbs.get(key, ()))),
         )
 
 

@@ -26,6 +26,7 @@ class OfferedPCKSet:
         issuer_chain: PEM.
         is_complete: whether these are all there are, as somebody says.
         fetched_at: when they came from the vendor, as somebody says (aware).
+        raw_tcbs: what the platform asked with, as somebody says.
     """
 
     platform: Platform
@@ -34,6 +35,7 @@ class OfferedPCKSet:
     issuer_chain: bytes
     is_complete: bool
     fetched_at: datetime
+    raw_tcbs: tuple[RawTCB, ...] = ()
 
 
 def verify_pck_set(offered: OfferedPCKSet, roots: TrustRoots, memory: FactMemory) -> PCKSet:

@@ -83,6 +83,9 @@ class RegistrationStorage(Protocol):
     def add(self, registration: Registration) -> None:
         """Add one, or replace that of the same platform and raw TCB."""
 
+    def waiting(self, state: RegistrationState) -> Sequence[Registration]:
+        """Return those in a state, and leave them."""
+
     def take(self, state: RegistrationState) -> Sequence[Registration]:
         """Return those in a state, and remove them, in one transaction."""
 

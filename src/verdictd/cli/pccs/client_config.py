@@ -50,6 +50,11 @@ def _run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
         retry_times=_read_count(arguments.retry_times, "--retry-times"),
         retry_delay=_read_count(arguments.retry_delay, "--retry-delay"),
     )
+    if arguments.legacy and update == "early":
+        raise ConfigError(
+            "lines KEY=VALUE cannot ask for early TCB info: Intel's library does not know it there",
+            remedy="leave out --legacy or --update",
+        )
     text = encode_legacy_form(config) if arguments.legacy else encode_json_form(config)
     if arguments.output is None:
         out.write(text)

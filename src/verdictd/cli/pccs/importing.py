@@ -18,7 +18,6 @@ from verdictd.core.errors import ConfigError, LimitExceededError, VerdictdError
 from verdictd.pccs.bundle import MAGIC, BundleHeader, read_bundle
 from verdictd.pccs.importing import Importer, ImportOutcome, ImportStatus
 from verdictd.pccs.intel_files import MAX_INTEL_FILE_BYTES, parse_platform_collateral
-from verdictd.pccs.intel_import import take_platform_collateral
 from verdictd.pccs.parts import Cache
 from verdictd.pccs.retrieval_csv import parse_retrieval_csv
 
@@ -63,7 +62,7 @@ def import_file(cache: Cache, path: Path, out: TextIO, now: datetime) -> int:
         if len(data) > MAX_INTEL_FILE_BYTES:
             raise LimitExceededError(f"it is longer than {MAX_INTEL_FILE_BYTES} bytes", remedy="split it")
         if data.lstrip()[:1] in {b"{", b"["}:
-            return tell(take_platform_collateral(cache, parse_platform_collateral(data, now), now), out, now)
+            return tell(Importer(cache).take_all(parse_platform_collateral(data, now).entries, now), out, now)
         return register_platforms(cache, parse_retrieval_csv(data), out, now)
     except VerdictdError as error:
         raise VerdictdError(f"{path}: {error.message}", remedy=error.remedy) from error

@@ -40,6 +40,12 @@ class DatabaseRegistrations:
 
         self._database.write("store a registration", work)
 
+    def waiting(self, state: RegistrationState) -> Sequence[Registration]:
+        """See `RegistrationStorage.waiting`: in the order in which they were added."""
+        query = select(*REGISTRATIONS.c).where(REGISTRATIONS.c.state == state.value).order_by(REGISTRATIONS.c.id)
+        rows = self._database.read("read the registrations", lambda connection: connection.execute(query).all())
+        return [registration for registration in map(self._read, rows) if registration is not None]
+
     def take(self, state: RegistrationState) -> Sequence[Registration]:
         """See `RegistrationStorage.take`: in the order in which they were added."""
         statement = delete(REGISTRATIONS).where(REGISTRATIONS.c.state == state.value).returning(*REGISTRATIONS.c)
