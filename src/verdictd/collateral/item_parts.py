@@ -7,7 +7,7 @@ from verdictd.collateral.source_names import one_line
 from verdictd.core.errors import MalformedError
 from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
 
-_DOCUMENTS = frozenset({ItemKind.TCB_INFO, ItemKind.QE_IDENTITY})
+_DOCUMENTS = frozenset({ItemKind.TCB_INFO, ItemKind.QE_IDENTITY, ItemKind.QVE_IDENTITY})
 
 
 class ItemParts(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from threading import Lock
 
-from tests.unit.collateral.endorser import DAY, START, Endorser
+from tests.unit.collateral.endorser import APPRAISED, DAY, START, Endorser
 from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.items import CollateralItem, ItemKind, ItemName
 from verdictd.collateral.service import CollateralService, FoundCollateral
@@ -99,7 +99,7 @@ def sources_of(found: FoundCollateral) -> dict[ItemKind, str]:
 
 
 def all_from(source: str) -> dict[ItemKind, str]:
-    return dict.fromkeys(ItemKind, source)
+    return dict.fromkeys(APPRAISED, source)
 
 
 def until(holds: Callable[[], bool]) -> None:

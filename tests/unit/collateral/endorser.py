@@ -105,6 +105,7 @@ class Endorser:
             ItemKind.QE_IDENTITY: ItemName(kind, tee="SGX"),
             ItemKind.PCK_CRL: ItemName(kind, pck_ca="platform"),
             ItemKind.ROOT_CA_CRL: ItemName(kind),
+            ItemKind.QVE_IDENTITY: ItemName(kind),
         }
         return ItemKey(self.root, names[kind])
 

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.unit.collateral.endorser import DAY, START, Endorser
+from tests.unit.collateral.endorser import APPRAISED, DAY, START, Endorser
 from tests.unit.tees.simulated import YEAR_2050, in_year_zero, platform, signed_again
 from verdictd.collateral.certificate_pool import CertificatePool
 from verdictd.collateral.file_contents import NotCollateral, recognise
@@ -71,7 +71,7 @@ def test_what_was_read_is_what_was_written(endorser: Endorser, tmp_path: Path) -
     path = tmp_path / "collateral.json"
     path.write_bytes(encode_collateral_file(collateral))
     found = {item.kind: item.raw for item in load_collateral(path).items}
-    for kind in ItemKind:
+    for kind in APPRAISED:
         raw = getattr(collateral, kind.value)
         read = found[kind]
         if isinstance(raw, SignedDocument):

@@ -11,7 +11,7 @@ from threading import Barrier, Event, Timer
 import pytest
 
 from tests.unit.collateral.desk import NOW, Desk, Shelf, all_from, sources_of, until
-from tests.unit.collateral.endorser import DAY, START, Endorser, collateral_of, damaged
+from tests.unit.collateral.endorser import APPRAISED, DAY, START, Endorser, collateral_of, damaged
 from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.items import CollateralItem, ItemKind, ItemName
 from verdictd.collateral.refresher import Refresher
@@ -96,14 +96,14 @@ def test_what_a_source_gives_while_somebody_waits_is_told_of(endorser: Endorser)
     desk = Desk(endorser, Shelf(*endorser.items(source="shelf")))
     desk.find()
     desk.find()
-    assert sorted(item.kind for item, _ in desk.told) == sorted(ItemKind)
+    assert sorted(item.kind for item, _ in desk.told) == sorted(APPRAISED)
     assert not any(is_from_peer for _, is_from_peer in desk.told)
 
 
 # --- one item, for whoever asks ---
 
 
-@pytest.mark.parametrize("kind", list(ItemKind))
+@pytest.mark.parametrize("kind", APPRAISED)
 def test_what_is_held_and_fresh_is_given_without_asking_a_source(endorser: Endorser, kind: ItemKind) -> None:
     shelf = Shelf()
     desk = Desk(endorser, shelf)
@@ -212,7 +212,7 @@ def test_fifty_unknown_platforms_at_a_silent_source_do_not_hold_up_a_known_one(e
 
 def test_who_no_longer_waits_makes_room_for_others(endorser: Endorser) -> None:
     desk = Desk(endorser, Shelf(*endorser.items(source="shelf")), max_waiting=1)
-    for kind in ItemKind:
+    for kind in APPRAISED:
         assert desk.service.fetch_item(name_of(endorser, kind), NOW)
     broken = Shelf()
     broken.before_answer = fail
@@ -234,7 +234,7 @@ def test_an_operator_has_everything_asked_for_and_is_told_what_became_of_it(endo
     del shelf.items[ItemKind.PCK_CRL]
     shelf.items[ItemKind.ROOT_CA_CRL] = damaged(endorser.root_ca_crl(3))
     outcomes = {key.name.kind: why for key, why in desk.service.refresh(NOW)}
-    assert set(outcomes) == set(ItemKind)
+    assert set(outcomes) == set(APPRAISED)
     assert outcomes[TCB_INFO] == outcomes[ItemKind.QE_IDENTITY] == ""
     assert outcomes[ItemKind.PCK_CRL] == "it has none"
     assert "is refused" in outcomes[ItemKind.ROOT_CA_CRL]

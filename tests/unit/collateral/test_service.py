@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.collateral.desk import NOW, Desk, Shelf, all_from, sources_of, until
-from tests.unit.collateral.endorser import DAY, START, Endorser, collateral_of, damaged
+from tests.unit.collateral.endorser import APPRAISED, DAY, START, Endorser, collateral_of, damaged
 from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.items import ItemKind
 from verdictd.collateral.sources import FixedSource
@@ -27,7 +27,7 @@ def test_what_is_missing_is_fetched_once_and_then_held(endorser: Endorser) -> No
     assert sources_of(first) == all_from("shelf")
     assert first.notes == ()
     assert second == first
-    assert sorted(shelf.asked) == sorted(ItemKind)
+    assert sorted(shelf.asked) == sorted(APPRAISED)
 
 
 def test_an_item_that_expired_is_fetched_again(endorser: Endorser) -> None:
@@ -217,7 +217,7 @@ def test_held_items_can_be_seen(endorser: Endorser) -> None:
 # --- the peer ---
 
 
-@pytest.mark.parametrize("kind", list(ItemKind))
+@pytest.mark.parametrize("kind", APPRAISED)
 def test_a_peer_fills_a_gap(endorser: Endorser, kind: ItemKind) -> None:
     shelf = Shelf(*endorser.items(1, source="shelf"))
     del shelf.items[kind]
@@ -226,7 +226,7 @@ def test_a_peer_fills_a_gap(endorser: Endorser, kind: ItemKind) -> None:
     assert found.notes == ()
 
 
-@pytest.mark.parametrize("kind", list(ItemKind))
+@pytest.mark.parametrize("kind", APPRAISED)
 @pytest.mark.parametrize("number", [1, 2], ids=["older", "the same number and date"])
 def test_a_peer_does_not_replace_what_is_as_new_or_newer(endorser: Endorser, kind: ItemKind, number: int) -> None:
     shelf = Shelf(*endorser.items(2, source="shelf"))
@@ -234,7 +234,7 @@ def test_a_peer_does_not_replace_what_is_as_new_or_newer(endorser: Endorser, kin
     assert sources_of(found) == all_from("shelf")
 
 
-@pytest.mark.parametrize("kind", list(ItemKind))
+@pytest.mark.parametrize("kind", APPRAISED)
 def test_a_peer_cannot_go_back_to_an_older_set_after_a_newer_one_expired(endorser: Endorser, kind: ItemKind) -> None:
     shelf = Shelf(*endorser.items(2, days=5, source="shelf"))
     desk = Desk(endorser, shelf)
@@ -296,7 +296,7 @@ def test_what_a_peer_brings_for_other_platforms_is_not_kept(endorser: Endorser, 
     assert "the peer's own is refused: it is the SGX TCB info for FMSPC 000000000000" in found.notes[0]
 
 
-@pytest.mark.parametrize("kind", list(ItemKind))
+@pytest.mark.parametrize("kind", APPRAISED)
 def test_what_a_peer_damaged_is_refused(endorser: Endorser, kind: ItemKind) -> None:
     found = Desk(endorser).find(collateral_of(damaged(endorser.item(kind))))
     assert found.collateral == Collateral()
@@ -325,7 +325,7 @@ def test_of_many_callers_one_asks_and_all_are_served(endorser: Endorser) -> None
         time.sleep(0.05)
         gate.set()
         assert all(sources_of(call.result()) == all_from("shelf") for call in calls)
-    assert sorted(shelf.asked) == sorted(ItemKind)
+    assert sorted(shelf.asked) == sorted(APPRAISED)
 
 
 def test_a_flight_that_starts_late_finds_the_item_there(endorser: Endorser) -> None:
@@ -432,7 +432,7 @@ SETS = {
     for day in (0, 6, 12)
 }
 PEERS = {
-    chosen: collateral_of(*(ENDORSER.item(kind, chosen[0], day=chosen[1], days=8, source="peer") for kind in ItemKind))
+    chosen: collateral_of(*(ENDORSER.item(kind, chosen[0], day=chosen[1], days=8, source="peer") for kind in APPRAISED))
     for chosen in SETS
 }
 STEP = st.tuples(
@@ -498,7 +498,7 @@ def test_a_reload_asks_for_what_is_newer_before_it_is_done(endorser: Endorser) -
     after.service.inherit(before.service, NOW)
     asked = len(shelf.asked)
     assert sources_of(after.find()) == all_from("new")
-    assert len(shelf.asked) == asked == len(ItemKind)
+    assert len(shelf.asked) == asked == len(APPRAISED)
 
 
 def test_what_a_reload_did_not_get_to_ask_for_stays_due(endorser: Endorser) -> None:

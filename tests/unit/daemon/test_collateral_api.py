@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from tests.unit.collateral.desk import MEMORY, NOW, Desk, Shelf
-from tests.unit.collateral.endorser import Endorser, damaged
+from tests.unit.collateral.endorser import APPRAISED, Endorser, damaged
 from verdictd.cli.verdict import collateral as subcommand
 from verdictd.cli.verdict import rpc
 from verdictd.cli.verdict.main import main
@@ -316,7 +316,7 @@ def test_what_is_exported_is_one_file_that_can_be_imported_and_read(
     ]
     (taken,) = load_collateral(file).taken
     assert taken.startswith("file: a set of collateral (")
-    assert {kind: taken.count(kind) for kind in ItemKind} == dict.fromkeys(ItemKind, 1)
+    assert {kind: taken.count(kind) for kind in APPRAISED} == dict.fromkeys(APPRAISED, 1)
 
 
 def test_evidence_is_appraised_with_what_was_exported(

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from tests.unit.collateral.desk import Shelf, until
-from tests.unit.collateral.endorser import START, Endorser
+from tests.unit.collateral.endorser import APPRAISED, START, Endorser
 from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.items import CollateralItem, ItemKind, ItemName
 from verdictd.collateral.service import CollateralService
@@ -210,11 +210,11 @@ def test_all_workers_have_the_source_asked_once(endorser: Endorser) -> None:
     shelf = Shelf(*endorser.items(day=TODAY, source="shelf"))
     service = service_of(endorser, shelf)
     with answering(lambda: service) as one, answering(lambda: service) as other:
-        for kind in ItemKind:
+        for kind in APPRAISED:
             name = endorser.key(kind).name
             first, second = one.source.fetch(name, soon()), other.source.fetch(name, soon())
             assert first == second == (shelf.items[kind],)
-    assert shelf.asked == list(ItemKind)
+    assert shelf.asked == list(APPRAISED)
 
 
 def test_a_workers_service_judges_by_what_the_supervisor_found(endorser: Endorser) -> None:
@@ -238,7 +238,7 @@ def test_a_worker_explains_with_the_reasons_of_the_supervisors_sources(endorser:
         found = worker.collateral_for(
             root=endorser.root, fmspc=endorser.fmspc, pck_ca="platform", peer=None, at=datetime.now(UTC)
         )
-    assert set(found.reasons) == set(ItemKind)
+    assert set(found.reasons) == set(APPRAISED)
     assert all("shelf: no route to it" in why for why in found.reasons.values())
 
 
