@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -15,6 +15,22 @@ from verdictd.pccs.ports import Storage
 PREFIX: Final = "pccs_"
 
 
+class HeldRow(NamedTuple):
+    """What is shown of a stored item. The item itself is large, and not kept here.
+
+    Attributes:
+        kind: of the item.
+        name: for a person, with its edition.
+        issue_date, expires_at, checked_at: as the stored item has them (aware).
+    """
+
+    kind: str
+    name: str
+    issue_date: datetime
+    expires_at: datetime
+    checked_at: datetime
+
+
 class HeldItems(Collector):
     """Follows the database: asks at each look what has changed since the last one. May be used from any thread."""
 
@@ -22,20 +38,20 @@ class HeldItems(Collector):
         self._storage = storage
         self._clock = clock
         self._changing = Lock()
-        self._items: dict[tuple[Edition, ItemKey], StoredItem] = {}
+        self._rows: dict[tuple[Edition, ItemKey], HeldRow] = {}
         self._revision = 0
 
-    def look(self) -> tuple[StoredItem, ...]:
-        """Return the collateral that is stored.
+    def look(self) -> tuple[HeldRow, ...]:
+        """Return what is stored of collateral.
 
         Raises:
             StorageError: the database fails.
         """
         with self._changing:
             for stored in self._storage.items.changed_since(self._revision):
-                self._items[stored.edition, stored.item.key] = stored
+                self._rows[stored.edition, stored.item.key] = _describe(stored)
                 self._revision = max(self._revision, stored.revision)
-            return tuple(self._items.values())
+            return tuple(self._rows.values())
 
     def missing(self) -> list[str]:
         """Say in sentences what could not be handed out now, or not without upstream.
@@ -45,9 +61,11 @@ class HeldItems(Collector):
         """
         now = self._clock()
         expired = [
-            f"{stored.item.key.name} ({stored.edition}) has expired at {stored.item.expires_at.isoformat()}"
-            for stored in self.look()
-            if not stored.item.is_in_time(now)
+            f"{row.name} has expired at {row.expires_at.isoformat()}"
+            if row.issue_date <= now
+            else f"{row.name} is not valid before {row.issue_date.isoformat()}"
+            for row in self.look()
+            if not row.issue_date <= now < row.expires_at
         ]
         failing = [
             f"{attempt.name} cannot be had from upstream since {attempt.down_since.isoformat()}: {attempt.failure}"
@@ -81,10 +99,9 @@ class HeldItems(Collector):
     def _collect_items(self, now: datetime) -> Iterator[Metric]:
         ages: dict[str, list[float]] = {}
         left: dict[str, list[float]] = {}
-        for stored in self.look():
-            kind = stored.item.key.name.kind.value
-            ages.setdefault(kind, []).append((now - stored.checked_at).total_seconds())
-            left.setdefault(kind, []).append((stored.item.expires_at - now).total_seconds())
+        for row in self.look():
+            ages.setdefault(row.kind, []).append((now - row.checked_at).total_seconds())
+            left.setdefault(row.kind, []).append((row.expires_at - now).total_seconds())
         for item in self._storage.amd.items():
             kind = f"{item.name.key_type}_{item.name.what}"
             ages.setdefault(kind, []).append((now - item.fetched_at).total_seconds())
@@ -114,6 +131,18 @@ class HeldItems(Collector):
         since = [now - attempt.down_since for attempt in attempts if attempt.down_since is not None]
         longest = max(since).total_seconds() if since else 0.0
         yield _gauge("upstream_failing_seconds", "Since the item that fails longest could not be had.", longest)
+
+
+def _describe(stored: StoredItem) -> HeldRow:
+    item = stored.item
+    name = item.key.name
+    return HeldRow(
+        kind=name.kind.value,
+        name=f"{name} ({stored.edition})",
+        issue_date=item.issue_date,
+        expires_at=item.expires_at,
+        checked_at=stored.checked_at,
+    )
 
 
 def _gauge(name: str, help_text: str, value: float) -> Metric:

@@ -29,7 +29,7 @@ class ConnectionLimits:
         head_bytes: of a request's line and headers.
         head_s: in which a connection's first head, and every later one from its first byte, has to be there.
         request_s: in which the whole request has to be there.
-        keep_alive_s: for how long a connection may be idle.
+        keep_alive_s: for how long a connection may be idle, or its client take nothing of an answer.
         connections: at once; further ones are answered 503, and far more are cut.
     """
 
@@ -86,6 +86,7 @@ class LimitedProtocol(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._awaits_body = False
         self._began = 0.0
+        self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; the first head has to come in time."""
@@ -102,6 +103,7 @@ class LimitedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._unset_timer()
+        self._unset_stalled()
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
@@ -117,6 +119,17 @@ class LimitedProtocol(H11Protocol):
             self._await_rest(self._limits.head_s, is_body=False)
         else:
             self._unset_timer()
+
+    def pause_writing(self) -> None:
+        """Give a client that does not take its answers as long as an idle one."""
+        super().pause_writing()
+        self._unset_stalled()
+        self._stalled = self.loop.call_later(self._limits.keep_alive_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: it has taken most of what was there."""
+        self._unset_stalled()
+        super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, also one whose client does not take its answer."""
@@ -148,6 +161,11 @@ class LimitedProtocol(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _unset_stalled(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _cut_off(self) -> None:
         self._timer = None

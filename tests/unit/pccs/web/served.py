@@ -26,21 +26,23 @@ PATIENCE_S = 30.0
 
 @contextlib.contextmanager
 def served(
-    app: ASGIApp,
-    *,
-    tls: TLSFiles | None = None,
-    limits: ConnectionLimits | None = None,
-    certificate_check_s: float = 0.05,
+    app: ASGIApp, *, tls: TLSFiles | None = None, limits: ConnectionLimits | None = None
 ) -> Iterator[ListenAddress]:
-    server = WebServer(
-        app, [ListenAddress("127.0.0.1", 0)], tls=tls, limits=limits, certificate_check_s=certificate_check_s
-    )
+    with running(app, tls=tls, limits=limits) as server:
+        yield server.addresses[0]
+
+
+@contextlib.contextmanager
+def running(
+    app: ASGIApp, *, tls: TLSFiles | None = None, limits: ConnectionLimits | None = None
+) -> Iterator[WebServer]:
+    server = WebServer(app, [ListenAddress("127.0.0.1", 0)], tls=tls, limits=limits, certificate_check_s=0.05)
     ready = threading.Event()
     thread = threading.Thread(target=server.run, args=(ready.set,))
     thread.start()
     try:
         assert ready.wait(PATIENCE_S)
-        yield server.addresses[0]
+        yield server
     finally:
         server.stop()
         thread.join(PATIENCE_S)

@@ -9,13 +9,26 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.unit.pccs.web.desk import ADMIN_HEADERS, FMSPC, TDX, V4, Desk
-from tests.unit.pccs.web.served import PATIENCE_S, connect, fetch, read_all, served
+from tests.unit.pccs.web.served import (
+    PATIENCE_S,
+    connect,
+    fetch,
+    read_all,
+    running,
+    served,
+    shown_name,
+    wait_until,
+    write_pair,
+)
+from verdictd.collateral.pccs_urls import INTEL_ROOT_CRL_URL
 from verdictd.core.errors import ConfigError
+from verdictd.pccs.web import protocol
 from verdictd.pccs.web.listening import ListenAddress, listen
 from verdictd.pccs.web.protocol import ConnectionLimits
 from verdictd.pccs.web.server import WebServer
@@ -96,6 +109,19 @@ def test_an_idle_connection_is_closed(sent: bytes) -> None:
     with served(Desk().app, limits=SHORT) as address, connect(address) as client:
         client.sendall(sent)
         assert read_all(client).startswith(b"HTTP/1.1 200 ") is bool(sent)
+
+
+@pytest.mark.parametrize("requests", [1, 5])
+def test_a_client_that_takes_nothing_is_cut_off(requests: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "_FLUSH_S", 0.1)
+    desk = Desk()
+    desk.collateral.crls[INTEL_ROOT_CRL_URL] = bytes(1 << 25)
+    request = f"GET {V4}/crl?uri={INTEL_ROOT_CRL_URL} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    with running(desk.app, limits=SHORT) as server, connect(server.addresses[0]) as client:
+        connections = server._server.server_state.connections
+        client.sendall(request * requests)
+        assert client.recv(1) == b"H"
+        wait_until(lambda: len(connections) == 0)
 
 
 @pytest.mark.parametrize(
@@ -204,6 +230,39 @@ def test_an_application_that_does_not_start() -> None:
     server = WebServer(app, [ListenAddress("127.0.0.1", 0)])
     with pytest.raises(ConfigError, match="did not start"):
         server.run()
+
+
+def test_sighup_loads_the_certificate_again(tmp_path: Path) -> None:
+    files = write_pair(tmp_path, "first")
+    program = textwrap.dedent(
+        """
+        import sys
+        from pathlib import Path
+        from tests.unit.pccs.web.desk import Desk
+        from verdictd.pccs.web.listening import ListenAddress
+        from verdictd.pccs.web.server import WebServer
+        from verdictd.pccs.web.tls import TLSFiles
+
+        files = TLSFiles(Path(sys.argv[1]), Path(sys.argv[2]))
+        server = WebServer(Desk().app, [ListenAddress("127.0.0.1", 0)], tls=files, certificate_check_s=1e9)
+        server.run(lambda: print(server.addresses[0].port, flush=True))
+        """
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, *files], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        address = ListenAddress("127.0.0.1", int(process.stdout.readline()))
+        assert shown_name(address) == "first"
+        write_pair(tmp_path, "second")
+        assert shown_name(address) == "first"
+        os.kill(process.pid, signal.SIGHUP)
+        wait_until(lambda: shown_name(address) == "second")
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 def test_a_signal_ends_the_service_in_order() -> None:

@@ -103,3 +103,5 @@ def test_readiness_names_what_would_be_missing() -> None:
     first, _, _ = desk.get("/readyz").document["missing"]
     assert first.startswith(f"SGX TCB info for FMSPC {ENDORSER.fmspc.hex()} (v4/standard) has expired at ")
     assert desk.get("/readyz").status == 200
+    desk.now = TCB_INFO.issue_date - timedelta(seconds=1)
+    assert "is not valid before 2026-" in desk.get("/readyz").document["missing"][0]
