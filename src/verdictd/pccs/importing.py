@@ -25,6 +25,8 @@ class ImportStatus(StrEnum):
     ALREADY_HELD = "already held"
     OLDER = "older than what is held"
     REFUSED = "refused"
+    UNFIT = "no certificate"
+    """There is none for a TCB that a platform is said to have asked with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +36,8 @@ class ImportOutcome:
     Attributes:
         name: what it is, for a person.
         status: see `ImportStatus`.
-        expires_at: when the first part of it expires (aware); ``None`` where it was refused.
-        reason: why it was refused.
+        expires_at: when the first part of it expires (aware); ``None`` where it is a problem.
+        reason: what the problem is.
         is_platform: whether it is the certificates of a platform, of which there may be very many.
     """
 
@@ -45,13 +47,18 @@ class ImportOutcome:
     reason: str = ""
     is_platform: bool = False
 
+    @property
+    def is_problem(self) -> bool:
+        """Whether it was not kept although it should have been."""
+        return self.status in {ImportStatus.REFUSED, ImportStatus.UNFIT}
+
     def is_expired(self, at: datetime) -> bool:
         """Whether it is past its time at an instant (aware), so that nobody will be given it."""
         return self.expires_at is not None and self.expires_at <= at
 
     def needs_attention(self, at: datetime) -> bool:
         """Whether an operator should know of it at an instant (aware)."""
-        return self.status is ImportStatus.REFUSED or self.is_expired(at)
+        return self.is_problem or self.is_expired(at)
 
 
 class Importer:
@@ -117,7 +124,7 @@ class Importer:
                 self._cache.pck.certificate(platform.key, raw_tcb, platform.enc_ppid, at)
             except VerdictdError as error:
                 what = f"certificate for the platform {platform.key.qe_id:.32} at the TCB {raw_tcb}"
-                yield replace(_refused(what, error), is_platform=True)
+                yield replace(_refused(what, error), status=ImportStatus.UNFIT, is_platform=True)
 
     def _take_amd(self, entry: BundledAMD, at: datetime) -> ImportOutcome:
         name = describe_amd(entry.name)

@@ -86,7 +86,7 @@ def tell(outcomes: Iterable[ImportOutcome], out: TextIO, now: datetime) -> int:
     rest: dict[tuple[str, ImportStatus], tuple[int, ImportOutcome]] = {}
     refused = 0
     for outcome in outcomes:
-        if outcome.status is ImportStatus.REFUSED:
+        if outcome.is_problem:
             refused += 1
             problems += [outcome] if len(problems) < _SHOWN_PROBLEMS else []
             continue

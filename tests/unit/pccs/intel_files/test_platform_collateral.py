@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.pccs.filled import AT, DAY, EARLY, KEY, PLATFORM, early_tcb_info, empty_cache, offered
+from tests.unit.pccs.filled import AT, DAY, EARLY, KEY, LATER, PLATFORM, early_tcb_info, empty_cache, offered
 from verdictd.collateral.items import ItemKind
-from verdictd.core.errors import LimitExceededError, MalformedError, UnsupportedError, VerdictdError
+from verdictd.core.errors import AuthenticityError, LimitExceededError, MalformedError, UnsupportedError, VerdictdError
 from verdictd.pccs.bundle_entries import BundledCollateral
 from verdictd.pccs.intel_files import MAX_INTEL_FILE_BYTES, parse_platform_collateral
 from verdictd.pccs.intel_import import import_platform_collateral
@@ -129,8 +129,8 @@ def test_a_file_of_version_3_is_kept_apart() -> None:
 def test_the_same_of_another_vendor_is_refused_piece_by_piece() -> None:
     cache = empty_cache()
     stranger = SimulatedPlatform.create(at=AT - 100 * DAY)
-    sentences = import_platform_collateral(cache, encode(build(stranger)), AT)
-    assert len(sentences) == 7
+    with pytest.raises(AuthenticityError, match="7 of 7 pieces were refused"):
+        import_platform_collateral(cache, encode(build(stranger)), AT)
     assert not cache.storage.platforms.sets
     kept = [stored.item.root.is_intel for stored in cache.storage.items.changed_since(0)]
     assert kept == []
@@ -225,5 +225,13 @@ def test_a_certificate_that_cannot_be_read_refuses_its_platform_alone() -> None:
         level["cert"] = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
     entries = parse_platform_collateral(encode(file), AT).entries
     assert any(isinstance(entry, OfferedPCKSet) for entry in entries)
-    (sentence,) = import_platform_collateral(empty_cache(), encode(file), AT)
-    assert sentence.startswith("PCK certificates of the platform")
+    cache = empty_cache()
+    with pytest.raises(AuthenticityError, match="1 of 7 pieces were refused, the others are kept: PCK certificates of"):
+        import_platform_collateral(cache, encode(file), AT)
+    assert len(cache.storage.items.changed_since(0)) == 6
+
+
+def test_what_is_expired_is_noted() -> None:
+    notes = import_platform_collateral(empty_cache(), encode(FILE), LATER)
+    assert len(notes) == 6
+    assert all("is expired" in note for note in notes)
