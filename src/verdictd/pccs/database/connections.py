@@ -1,7 +1,7 @@
 """Connections to a database, and the transactions on them."""
 
 import logging
-import random
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from verdictd.pccs.database.addresses import DatabaseAddress
-from verdictd.pccs.database.failures import explain_failure, explained, is_conflict
+from verdictd.pccs.database.failures import explained, is_conflict
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ _LOGGER: Final = logging.getLogger(__name__)
 _WAIT_S: Final = 30
 """For how long a transaction waits for others, and for a connection."""
 _TRIES: Final = 8
-_PAUSE_S: Final = 0.01
+_PAUSE_MS: Final = 5
 _KEPT_OPEN, _AT_MOST = 5, 40  # connections of this process
 _WRITING: Final = "pccs_writing"
 
@@ -61,37 +61,22 @@ class Database:
         Raises:
             StorageError: the database failed; then nothing was written, unless a server went away at the very end.
         """
-        for pause in range(_TRIES):
-            try:
-                with explained(self.address, what):
-                    return self._try(work)
-            except _ConflictError as conflict:
-                if pause == _TRIES - 1:
-                    raise explain_failure(conflict.error, self.address, what) from None
-                _LOGGER.debug("%s is tried again: others were in its way", what)
-                time.sleep(random.uniform(0, _PAUSE_S * 2**pause))  # noqa: S311 - it only has to differ
-        raise AssertionError("unreachable")
-
-    def _try(self, work: Callable[[Connection], T]) -> T:
-        try:
-            with self._writer.begin() as connection:
-                return work(connection)
-        except DBAPIError as error:
-            if is_conflict(error):
-                raise _ConflictError(error) from None
-            raise
+        with explained(self.address, what):
+            tries = 0
+            while True:
+                try:
+                    with self._writer.begin() as connection:
+                        return work(connection)
+                except DBAPIError as error:
+                    tries += 1
+                    if tries == _TRIES or not is_conflict(error):
+                        raise
+                _LOGGER.debug("to %s is tried again: others were in its way", what)
+                time.sleep(secrets.randbelow(_PAUSE_MS * 2**tries) / 1000)
 
     def close(self) -> None:
         """Close the connections that are not in use; those in use are closed when they are given back."""
         self.engine.dispose()
-
-
-class _ConflictError(Exception):
-    """Of two transactions one could not go on."""
-
-    def __init__(self, error: DBAPIError) -> None:
-        super().__init__()
-        self.error = error
 
 
 def _sqlite_engine(address: DatabaseAddress) -> Engine:

@@ -160,6 +160,8 @@ def _content_columns(item: CollateralItem) -> dict[str, object]:
 
 
 def _put_together(row: RowMapping) -> CollateralItem:
+    if not isinstance(row["source"], str):
+        raise MalformedError("it does not say where it came from")
     kind, source = ItemKind(row["kind"]), one_line(row["source"])
     if kind in _CRLS:
         crl = RevocationList(der=row["body"], issuer_chain=row["issuer_chain"], source=source)

@@ -1,4 +1,4 @@
-"""Verifies PCK certificates that are or will be in the database. No column is believed for what a certificate states."""
+"""Verifies PCK certificates that are or will be in the database: what a certificate states is read from it."""
 
 from collections.abc import Mapping
 

@@ -73,7 +73,8 @@ class DatabasePlatforms:
         there = self._read_locked(connection, pck_set.platform.key)
         levels: dict[RawTCB, bytes | None] = dict.fromkeys(pck_set.unavailable)
         levels |= {each.tcb: each.pem for each in pck_set.certificates}
-        if there is not None and not pck_set.is_complete and _is_alike(there.platform, pck_set.platform):
+        is_added = there is not None and not pck_set.is_complete and _is_alike(there.platform, pck_set.platform)
+        if there is not None and is_added:
             levels = self._still_good(there, pck_set) | levels
             if there.is_complete:  # as of then; single certificates do not make it newer
                 values |= {"is_complete": True, "fetched_at": there.fetched_at}
@@ -84,7 +85,7 @@ class DatabasePlatforms:
             update(PLATFORMS).where(where).values(values).returning(PLATFORMS.c.id)
         ).scalar_one()
         write_levels(connection, number, levels)
-        if pck_set.is_complete:
+        if not is_added:
             forget_answers(connection, number)
 
     def _read_locked(self, connection: Connection, key: PlatformKey) -> PlatformRows | None:

@@ -1,5 +1,6 @@
 """Brings a database to the form that this program knows, once, whoever starts at the same time."""
 
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -52,10 +53,22 @@ def _make_file(path: Path, *, may_make: bool) -> None:
             f"there is no database {path}", remedy="start `pccs serve` once, which makes it, or name another"
         )
     try:
+        missing = [directory for directory in path.parents if not directory.exists()]
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600, exist_ok=True)
+        for directory in missing:  # the file's own name is made durable with the first transaction
+            _make_durable(directory.parent)
     except OSError as error:
         raise explain_os_error(error, path, "made") from error
+
+
+def _make_durable(directory: Path) -> None:
+    """Make the names in a directory survive a loss of power."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _use_wal(database: Database, path: Path) -> None:
@@ -131,6 +144,22 @@ def _configure() -> Config:
 
 
 def check_presence(database: Database) -> None:
-    """Raise `StorageError` where a database does not answer, or its file is not the one that was opened."""
+    """Raise `StorageError` where a database does not answer."""
     query = select(REVISIONS.c.newest)
     database.read("answer", lambda connection: connection.execute(query).scalar_one())
+
+
+def identify_file(database: Database) -> tuple[int, int] | None:
+    """Tell the file of a database from any other that takes its place; ``None`` for a server's.
+
+    Raises:
+        StorageError: there is none.
+    """
+    path = database.address.path
+    if path is None:
+        return None
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise StorageError(f"{path} is gone: {error.strerror}", remedy="put it back, then start again") from error
+    return status.st_dev, status.st_ino

@@ -11,7 +11,8 @@ from verdictd.pccs.database.platforms import DatabasePlatforms
 from verdictd.pccs.database.policies import DatabasePolicies
 from verdictd.pccs.database.registrations import DatabaseRegistrations
 from verdictd.pccs.database.row_warnings import RowWarnings
-from verdictd.pccs.database.schema import check_presence, prepare_schema
+from verdictd.pccs.database.schema import check_presence, identify_file, prepare_schema
+from verdictd.pccs.errors import StorageError
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
@@ -21,6 +22,7 @@ class DatabaseStorage:
 
     def __init__(self, database: Database, roots: TrustRoots, verify_amd: AMDVerifier | None) -> None:
         self._database = database
+        self._file = identify_file(database)
         memory, warnings = FactMemory(), RowWarnings()
         self._items = DatabaseItems(database, roots, memory, warnings)
         self._platforms = DatabasePlatforms(database, PCKVerifier(roots, memory), warnings)
@@ -66,7 +68,12 @@ class DatabaseStorage:
         return self._attempts
 
     def ping(self) -> None:
-        """See `Storage.ping`. Also of a file that was taken away from under it."""
+        """See `Storage.ping`. What is written to a file that was taken away or replaced meanwhile would be lost."""
+        if identify_file(self._database) != self._file:
+            raise StorageError(
+                f"{self._database.address} is another file than the one that was opened",
+                remedy="start again to use the new one",
+            )
         check_presence(self._database)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """The tables, as the newest migration leaves them. All begin with ``pccs_``: a PostgreSQL database may have others.
 
-Nothing is trusted for being here. What can be verified is verified again by whoever reads it, and what follows from that
-(an item's sequence and expiry, a certificate's components) is read from it then, so that it has no column.
+Nothing is trusted for being here. What can be verified is verified again by whoever reads it, and what follows from
+that (an item's sequence and expiry, a certificate's components) is read from it then, so that it has no column.
 """
 
 from typing import Final
