@@ -96,7 +96,7 @@ class Endorser:
     ) -> Collateral:
         """What a peer brings: all items, or those named."""
         return collateral_of(
-            *(self.item(kind, number, day=day, days=days, source="peer") for kind in kinds or tuple(ItemKind))
+            *(self.item(kind, number, day=day, days=days, source="peer") for kind in kinds or APPRAISED)
         )
 
     def key(self, kind: ItemKind) -> ItemKey:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.collateral.desk import until
-from tests.unit.collateral.endorser import DAY, START, Endorser, collateral_of, damaged
+from tests.unit.collateral.endorser import APPRAISED, DAY, START, Endorser, collateral_of, damaged
 from verdictd.collateral.disk_cache import DiskCache
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemKind
 from verdictd.collateral.service import CollateralService
@@ -92,7 +92,7 @@ def test_an_item_takes_the_place_of_the_one_before_and_of_no_other(tmp_path: Pat
 # --- what a restart knows ---
 
 
-@pytest.mark.parametrize("kind", list(ItemKind))
+@pytest.mark.parametrize("kind", APPRAISED)
 def test_what_was_newest_is_so_after_a_restart_although_it_has_expired(
     tmp_path: Path, endorser: Endorser, kind: ItemKind
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Final, get_args
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, insert, select, update
 
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemKind, VerifiedItem, verify_item
-from verdictd.collateral.pccs_urls import APIVersion, UpdateType
+from verdictd.collateral.pccs_urls import APIVersion, Update, UpdateType
 from verdictd.collateral.source_names import one_line
 from verdictd.core.errors import MalformedError, VerdictdError
 from verdictd.core.limits import MAX_CHAIN_BYTES, MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES
@@ -15,7 +15,7 @@ from verdictd.pccs.database.connections import Database
 from verdictd.pccs.database.row_warnings import RowWarnings
 from verdictd.pccs.database.sizes import check_content
 from verdictd.pccs.database.tables import ITEMS, REVISIONS
-from verdictd.pccs.model import STANDARD, Edition, StoredItem, Update
+from verdictd.pccs.model import STANDARD, Edition, StoredItem
 from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
