@@ -214,6 +214,20 @@ class CollateralService:
                 reasons[kind] = self._explain(key, item, outcome, at=at, late=late.get(key, ""))
         return FoundCollateral(collateral=join_collateral(chosen), reasons=reasons)
 
+    def held_item(self, name: ItemName, at: datetime) -> VerifiedItem | None:
+        """Return what is held of a name and in time, at once; what is due is asked for in the background.
+
+        Under several roots that of the first counts.
+        """
+        for root in self._roots.roots:
+            key = ItemKey(root.fingerprint, name)
+            held = self._store.get(key)
+            if held is not None and self._is_fresh(held, at):
+                if self._attempts.is_due(key) and self._askable(key):
+                    self._start_refresh(key, at)
+                return held
+        return None
+
     def fetch_item(self, name: ItemName, at: datetime) -> tuple[CollateralItem, ...]:
         """Return what the sources have of a name, under every root, having them asked for what is missing.
 
@@ -241,18 +255,25 @@ class CollateralService:
     def _start_refresh(self, key: ItemKey, at: datetime, patience_s: float = 0.0) -> Future[None] | None:
         return self._flights.start(key, partial(self._ask, key, at), spare=_URGENT_FLIGHTS, patience_s=patience_s)
 
-    def refresh(self, at: datetime) -> tuple[tuple[ItemKey, str], ...]:
-        """Ask the sources for everything that is held, now, and say what became of each: empty where it went well."""
+    def refresh(self, at: datetime, *, fmspc: bytes = b"") -> tuple[tuple[ItemKey, str], ...]:
+        """Ask the sources for everything that is held, now, and say what became of each: empty where it went well.
+
+        Args:
+            at: the instant to ask for (aware).
+            fmspc: the family of platforms to leave it at; what is for all families is asked for in any case.
+        """
         for item in self._store.items():
             self._attempts.forgive(item.key)
-        flights = self._ask_for_held(at)
+        flights = self._ask_for_held(at, fmspc)
         return tuple((key, self._why_not_refreshed(key, flight)) for key, flight in flights.items())
 
-    def _ask_for_held(self, at: datetime) -> dict[ItemKey, Future[None] | None]:
-        """Ask the sources for everything that is held, as far as there is time; ``None`` where nobody was asked."""
+    def _ask_for_held(self, at: datetime, fmspc: bytes = b"") -> dict[ItemKey, Future[None] | None]:
+        """Ask the sources for what is held, as far as there is time; ``None`` where nobody was asked."""
         deadline = Deadline.after(self._call_seconds, self._clock)
         flights: dict[ItemKey, Future[None] | None] = {}
         for item in self._store.items():
+            if fmspc and item.key.name.fmspc not in {b"", fmspc}:
+                continue
             is_askable = bool(self._askable(item.key))
             flights[item.key] = self._start_refresh(item.key, at, deadline.remaining) if is_askable else None
         wait([flight for flight in flights.values() if flight is not None], timeout=deadline.remaining)

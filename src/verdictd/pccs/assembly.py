@@ -1,0 +1,170 @@
+"""Puts a cache together from its settings: for the server, and for each command that works on the same database."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from secrets import token_hex
+from typing import Final
+
+from verdictd.collateral.http_client import BoundedHTTPClient, Retries, tls_context
+from verdictd.collateral.pccs_client import PCCSClient
+from verdictd.collateral.pccs_urls import PCCSAddress
+from verdictd.collateral.proxies import proxy_for
+from verdictd.configuration.trust_files import load_trust_roots
+from verdictd.core.errors import ConfigError
+from verdictd.pccs.collateral_cache import StoredCollateralCache
+from verdictd.pccs.database import open_storage
+from verdictd.pccs.intel_import import import_platform_collateral
+from verdictd.pccs.model import Edition, Mode
+from verdictd.pccs.no_amd import NoAMDCache
+from verdictd.pccs.pck_cache import StoredPCKCache
+from verdictd.pccs.pck_fetching import PCKFetcher
+from verdictd.pccs.pck_upstream import PCKUpstream
+from verdictd.pccs.ports import AMDCache, Storage
+from verdictd.pccs.refreshing import BackgroundRefresh
+from verdictd.pccs.settings import Settings, warnings
+from verdictd.pccs.web.app import Services, build_app
+from verdictd.pccs.web.http.tokens import TokenHashes
+from verdictd.pccs.web.listening import ListenAddress
+from verdictd.pccs.web.protocol import ConnectionLimits
+from verdictd.pccs.web.server import WebServer
+from verdictd.pccs.web.tls import TLSFiles
+from verdictd.tees.dcap.trust_roots import TrustRoots
+
+_LOGGER: Final = logging.getLogger(__name__)
+_KEY_HEADER: Final = "Ocp-Apim-Subscription-Key"
+_RETRIES: Final = Retries(times=2, delay_seconds=0.25)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedCache:
+    """A cache put together; see `verdictd.pccs.parts.Cache`."""
+
+    storage: Storage
+    collateral: StoredCollateralCache
+    pck: StoredPCKCache
+    amd: AMDCache
+    roots: TrustRoots
+    mode: Mode
+
+
+@contextmanager
+def open_cache(settings: Settings, clock: Callable[[], datetime]) -> Iterator[OpenedCache]:
+    """Open the cache that settings describe, until the end of the block. Nothing is asked of upstream by itself.
+
+    Args:
+        settings: see `Settings`.
+        clock: tells the time (aware).
+    Raises:
+        ConfigError: a root, the database or an upstream cannot be used as it is set.
+    """
+    roots = load_trust_roots(settings.trust_roots)
+    upstreams = [(address, _client(address, settings)) for address in settings.upstream_addresses]
+    if settings.database is None:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    storage = open_storage(settings.database_url, roots)
+    try:
+        yield _put_together(settings, storage, upstreams, roots, clock)
+    finally:
+        storage.close()
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: it cannot start.
+    """
+    clock = partial(datetime.now, UTC)
+    for warning in warnings(settings):
+        _LOGGER.warning(warning)
+    with open_cache(settings, clock) as cache:
+        services = Services(
+            storage=cache.storage,
+            collateral=cache.collateral,
+            pck=cache.pck,
+            amd=cache.amd,
+            import_platform_collateral=partial(import_platform_collateral, cache),
+            mode=cache.mode,
+        )
+        tokens = TokenHashes(user=settings.user_token_hash, admin=settings.admin_token_hash)
+        server = _listen(settings, services, tokens, clock)
+        with BackgroundRefresh(cache.collateral, clock):
+            server.run(lambda: _announce(server))
+
+
+def _listen(settings: Settings, services: Services, tokens: TokenHashes, clock: Callable[[], datetime]) -> WebServer:
+    tls = None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        tls = TLSFiles(settings.tls_certificate, settings.tls_key)
+    limits = ConnectionLimits(
+        head_s=settings.limits.headers_timeout_s,
+        request_s=settings.limits.request_timeout_s,
+        keep_alive_s=settings.limits.keep_alive_s,
+        connections=settings.limits.max_connections,
+    )
+    address = ListenAddress(settings.listen.host, settings.listen.port)
+    return WebServer(build_app(services, tokens, clock), [address], tls=tls, limits=limits)
+
+
+def _announce(server: WebServer) -> None:
+    scheme = "https" if server.has_tls else "http"
+    for address in server.addresses:
+        _LOGGER.info("serving collateral at %s://%s/sgx/certification/v4/", scheme, address)
+
+
+def _put_together(
+    settings: Settings,
+    storage: Storage,
+    upstreams: list[tuple[PCCSAddress, BoundedHTTPClient]],
+    roots: TrustRoots,
+    clock: Callable[[], datetime],
+) -> OpenedCache:
+    holder = f"{socket.gethostname()}:{os.getpid()}:{token_hex(8)}"
+
+    def make_sources(edition: Edition) -> Iterator[PCCSClient]:
+        for address, http in upstreams:
+            if address.version == edition.version:
+                yield PCCSClient(address, http, update=edition.update)
+
+    collateral = StoredCollateralCache(
+        storage,
+        make_sources,
+        roots=roots,
+        mode=settings.mode,
+        holder=holder,
+        clock=clock,
+        refresh_period=settings.refresh_period,
+    )
+    fetcher = PCKFetcher(
+        storage,
+        [PCKUpstream(address, http, clock) for address, http in upstreams],
+        roots=roots,
+        holder=holder,
+        clock=clock,
+    )
+    return OpenedCache(
+        storage=storage,
+        collateral=collateral,
+        pck=StoredPCKCache(storage, collateral, fetcher, roots=roots, mode=settings.mode),
+        amd=NoAMDCache(),
+        roots=roots,
+        mode=settings.mode,
+    )
+
+
+def _client(address: PCCSAddress, settings: Settings, env: Mapping[str, str] = os.environ) -> BoundedHTTPClient:
+    headers = [(_KEY_HEADER, settings.upstream_key)] if settings.upstream_key else []
+    if headers and address.warning:
+        raise ConfigError(
+            f"the upstream {address} is asked without TLS, and its key would pass in the clear",
+            remedy="write the upstream with https://, or leave the key out: collateral needs none",
+        )
+    return BoundedHTTPClient(
+        tls=tls_context(verify=True), retries=_RETRIES, proxy=proxy_for(str(address), env), headers=headers
+    )

@@ -1,0 +1,182 @@
+"""Has PCK certificates fetched: for each platform by one process at a time, whoever of its clients asks for it."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Final
+
+from verdictd.collateral.deadline import Deadline, MonotonicClock
+from verdictd.collateral.single_flight import SingleFlight
+from verdictd.core.errors import CollateralUnavailableError, VerdictdError
+from verdictd.pccs.errors import NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, UnavailableError
+from verdictd.pccs.model import PCKSet, Platform, PlatformKey, RawTCB
+from verdictd.pccs.pck_offers import verify_pck_set
+from verdictd.pccs.pck_upstream import PCKUpstream
+from verdictd.pccs.ports import Storage
+from verdictd.pccs.shared_source import LEASE_SLACK_S, OnUpstream, ignore_upstream
+from verdictd.pccs.unavailable import explain_unavailable
+from verdictd.tees.dcap.memory import FactMemory
+from verdictd.tees.dcap.trust_roots import TrustRoots
+
+_POLL_S: Final = 0.05
+_MAX_WAITING: Final = 64
+
+
+class PCKFetcher:
+    """Asks upstreams, verifies what they give, and stores it. Safe to share between threads."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        upstreams: Sequence[PCKUpstream],
+        *,
+        roots: TrustRoots,
+        holder: str,
+        clock: Callable[[], datetime],
+        call_seconds: float = 10.0,
+        on_upstream: OnUpstream = ignore_upstream,
+        ticks: MonotonicClock = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Make a fetcher; nothing is asked yet.
+
+        Args:
+            storage: shared with other processes.
+            upstreams: whom to ask, in this order.
+            roots: what is trusted.
+            holder: names this process among others.
+            clock: tells the time (aware).
+            call_seconds: how long a call may take.
+            on_upstream: told of each request to an upstream.
+            ticks: monotonic seconds, for deadlines.
+            sleep: waits for so many seconds.
+        """
+        self._storage = storage
+        self._upstreams = tuple(upstreams)
+        self._roots = roots
+        self._holder = holder
+        self._clock = clock
+        self._call_seconds = call_seconds
+        self._on_upstream = on_upstream
+        self._ticks = ticks
+        self._sleep = sleep
+        self._memory = FactMemory()
+        self._flights: SingleFlight[PlatformKey] = SingleFlight(max_flights=_MAX_WAITING)
+
+    def fetch(self, platform: Platform, raw_tcb: RawTCB | None, at: datetime, *, anew: bool = False) -> PCKSet:
+        """Have a platform's certificates fetched and stored, once for all who ask for them.
+
+        Raises:
+            UnavailableError: they cannot be had.
+        """
+        if not self._upstreams:
+            raise UnavailableError("no upstream is configured", status=NO_CACHE_DATA, problem="offline")
+        _require_ppid(platform)
+        began = self._clock()
+        found: list[PCKSet] = []
+        flight = self._flights.start(
+            platform.key, lambda: found.append(self._fetch_shared(platform, raw_tcb, began, at, anew=anew))
+        )
+        if flight is None:
+            raise UnavailableError(
+                "too many platforms are being asked for at once",
+                status=NOT_NOW,
+                problem="busy",
+                remedy="try again in a moment",
+                retry_after_s=1,
+            )
+        try:
+            flight.result(timeout=self._call_seconds)
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"upstream did not answer within {self._call_seconds:g} s",
+                status=UPSTREAM_FAILED,
+                problem="upstream-down",
+                remedy="see pccs status",
+            ) from error
+        pck_set = found[0] if found else self._storage.platforms.get(platform.key)
+        assert pck_set is not None  # whoever began the flight has stored it
+        return pck_set
+
+    def _fetch_shared(
+        self, platform: Platform, raw_tcb: RawTCB | None, began: datetime, at: datetime, *, anew: bool
+    ) -> PCKSet:
+        """Fetch unless another process does, or has done so since this was wanted."""
+        deadline = Deadline.after(self._call_seconds * 0.9, self._ticks)
+        label = f"PCK certificates of the platform {platform.key.qe_id:.64} {platform.key.pce_id}"
+        while not self._storage.leases.acquire(label, self._holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
+            if not deadline.remaining:
+                raise UnavailableError(
+                    "another process of this cache is asking for them, and has no answer yet",
+                    status=UPSTREAM_FAILED,
+                    problem="upstream-down",
+                )
+            self._sleep(min(_POLL_S, deadline.remaining))
+        try:
+            there = self._storage.platforms.get(platform.key)
+            since = began - timedelta(seconds=self._call_seconds)
+            if not anew and there is not None and there.is_complete and there.fetched_at >= since:
+                return there
+            return self._ask(platform, raw_tcb, label, deadline, at)
+        finally:
+            self._storage.leases.release(label, self._holder)
+
+    def _ask(self, platform: Platform, raw_tcb: RawTCB | None, label: str, deadline: Deadline, at: datetime) -> PCKSet:
+        attempt = self._storage.attempts.get(label)
+        if attempt is not None and attempt.not_before is not None and at < attempt.not_before:
+            raise UnavailableError(
+                f"{attempt.failure}; upstream is asked again from {attempt.not_before:%Y-%m-%d %H:%M:%S} UTC on",
+                status=NOT_NOW,
+                problem="rate-limited",
+                retry_after_s=(attempt.not_before - at).total_seconds(),
+            )
+        failures: list[VerdictdError] = []
+        for upstream in self._upstreams:
+            began = self._ticks()
+            try:
+                offered = upstream.fetch(platform, raw_tcb, deadline.share(len(self._upstreams) - len(failures)))
+                pck_set = verify_pck_set(offered, self._roots, self._memory)
+                self._storage.platforms.keep(pck_set)
+                if not pck_set.is_complete and raw_tcb is not None:  # a cache has chosen it for this TCB
+                    self._storage.platforms.keep_answer(platform.key, raw_tcb, pck_set.certificates[0].tcb)
+            except VerdictdError as error:
+                failures.append(error)
+                self._on_upstream(label, str(error), self._ticks() - began)
+            else:
+                self._storage.attempts.succeeded(label, self._clock())
+                self._on_upstream(label, "", self._ticks() - began)
+                return pck_set
+        raise self._explain(label, failures)
+
+    def _explain(self, label: str, failures: list[VerdictdError]) -> UnavailableError:
+        now = self._clock()
+        pauses = [
+            each.retry_after_s
+            for each in failures
+            if isinstance(each, CollateralUnavailableError) and each.retry_after_s is not None
+        ]
+        not_before = now + timedelta(seconds=min(pauses)) if pauses else None
+        what = "; ".join(each.message for each in failures)
+        self._storage.attempts.failed(label, now, what, not_before)
+        attempt = self._storage.attempts.get(label)
+        if all(
+            isinstance(each, CollateralUnavailableError) and each.status == HTTPStatus.NOT_FOUND for each in failures
+        ):
+            return UnavailableError(
+                f"upstream does not know the platform: {what}",
+                status=NO_CACHE_DATA,
+                problem="ppid-refused",
+                remedy="check the encrypted PPID, or register the platform with the vendor (its manifest)",
+            )
+        return explain_unavailable(CollateralUnavailableError(what), failures, [attempt])
+
+
+def _require_ppid(platform: Platform) -> None:
+    if not platform.manifest and not any(platform.enc_ppid):
+        raise UnavailableError(
+            "the encrypted PPID is all zeros: the platform could not tell its own",
+            status=NO_CACHE_DATA,
+            problem="ppid-refused",
+            remedy="register the platform with its manifest (PCKIDRetrievalTool), or update its firmware",
+        )

@@ -1,0 +1,198 @@
+"""An upstream that several processes share: whichever comes first asks, the others read the answer in the database."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import Final, Protocol
+
+from verdictd.collateral.deadline import Deadline
+from verdictd.collateral.items import CollateralItem, ItemKey, ItemName, VerifiedItem, verify_item
+from verdictd.collateral.sources import CollateralSource
+from verdictd.core.errors import CollateralUnavailableError, MalformedError, VerdictdError
+from verdictd.pccs.model import Edition, StoredItem
+from verdictd.pccs.ports import Storage
+from verdictd.tees.dcap.memory import FactMemory
+from verdictd.tees.dcap.trust_roots import TrustRoots
+
+LEASE_SLACK_S: Final = 2.0
+"""For which a lease outlasts the time to fetch: a holder that was killed holds others up for no longer."""
+_POLL_S: Final = 0.05
+_MAX_FAILURES: Final = 1024
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class OnUpstream(Protocol):
+    """Told of each time that upstream was asked: for what, how it ended (empty where well), and in how many seconds."""
+
+    def __call__(self, name: str, failure: str, seconds: float) -> None:
+        """Take it up; called from any thread."""
+
+
+def ignore_upstream(name: str, failure: str, seconds: float) -> None:
+    """Take nothing up."""
+
+
+class SharedSource:
+    """A `CollateralSource`: an upstream for one edition, asked by one process at a time for each item.
+
+    What upstream gives is verified and stored before it is handed on. Its failures, and until when it wishes to be left
+    alone, are known to all processes. Safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        upstream: CollateralSource,
+        edition: Edition,
+        storage: Storage,
+        *,
+        roots: TrustRoots,
+        memory: FactMemory,
+        holder: str,
+        clock: Callable[[], datetime],
+        recent: timedelta,
+        on_upstream: OnUpstream = ignore_upstream,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Make a source; nothing is asked yet.
+
+        Args:
+            upstream: whom to ask.
+            edition: what it hands out.
+            storage: shared with the other processes.
+            roots: under which what it gives has to verify.
+            memory: facts about signatures.
+            holder: names this process among others.
+            clock: tells the time (aware).
+            recent: what another process had checked within this time is taken from the database.
+            on_upstream: told of each request.
+            sleep: waits for so many seconds.
+        """
+        self._upstream = upstream
+        self._edition = edition
+        self._storage = storage
+        self._roots = roots
+        self._memory = memory
+        self._holder = holder
+        self._clock = clock
+        self._recent = recent
+        self._on_upstream = on_upstream
+        self._sleep = sleep
+        self._lock = Lock()
+        self._wanted_since = _LONG_AGO
+        self._failures: OrderedDict[ItemName, VerdictdError] = OrderedDict()
+
+    @property
+    def name(self) -> str:
+        """What to call it, for the operator."""
+        return self._upstream.name
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the operator should be told about it at start."""
+        return self._upstream.warnings
+
+    @property
+    def at_hand(self) -> tuple[CollateralItem, ...]:
+        """Nothing: it has to be asked."""
+        return ()
+
+    def want_anew(self, at: datetime) -> None:
+        """Take nothing for recent that was checked, or failed, before an instant: the operator wants it anew."""
+        with self._lock:
+            self._wanted_since = max(self._wanted_since, at)
+
+    def last_failure(self, name: ItemName) -> VerdictdError | None:
+        """Return why an item could not be had the last time; ``None`` where it could."""
+        with self._lock:
+            return self._failures.get(name)
+
+    def fetch(self, name: ItemName, deadline: Deadline) -> tuple[CollateralItem, ...]:
+        """Return the item, as another process has just had it, or from upstream.
+
+        Raises:
+            CollateralUnavailableError: it cannot be had now.
+            MalformedError, AuthenticityError, UnsupportedError, LimitExceededError: what came does not verify, or is
+                something else.
+        """
+        try:
+            found = self._fetch(name, deadline)
+        except VerdictdError as error:
+            with self._lock:
+                self._failures[name] = error
+                while len(self._failures) > _MAX_FAILURES:
+                    self._failures.popitem(last=False)
+            raise
+        with self._lock:
+            self._failures.pop(name, None)
+        return found
+
+    def _fetch(self, name: ItemName, deadline: Deadline) -> tuple[CollateralItem, ...]:
+        label = name_attempt(self._edition, name, self.name)
+        began = self._clock()
+        while True:
+            if recent := self._find_recent(name, began):
+                return recent
+            self._require_rest_is_over(label)
+            if self._storage.leases.acquire(label, self._holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
+                break
+            if not deadline.remaining:
+                raise CollateralUnavailableError(
+                    "another process of this cache is asking for it, and has no answer yet"
+                )
+            self._sleep(min(_POLL_S, deadline.remaining))
+        try:  # the holder before may have had it meanwhile
+            return self._find_recent(name, began) or self._ask(name, label, deadline)
+        finally:
+            self._storage.leases.release(label, self._holder)
+
+    def _ask(self, name: ItemName, label: str, deadline: Deadline) -> tuple[CollateralItem, ...]:
+        began = time.monotonic()
+        try:
+            items = self._upstream.fetch(name, deadline)
+            for verified in self._verify(items, name):
+                self._storage.items.keep(self._edition, verified, self._clock())
+        except VerdictdError as error:
+            at = self._clock()
+            pause = error.retry_after_s if isinstance(error, CollateralUnavailableError) else None
+            not_before = None if pause is None else at + timedelta(seconds=pause)
+            self._storage.attempts.failed(label, at, str(error), not_before)
+            self._on_upstream(label, str(error), time.monotonic() - began)
+            raise
+        self._storage.attempts.succeeded(label, self._clock())
+        self._on_upstream(label, "", time.monotonic() - began)
+        return items
+
+    def _verify(self, items: Iterable[CollateralItem], name: ItemName) -> list[VerifiedItem]:
+        verified = [verify_item(item, self._roots, self._memory) for item in items]
+        for each in verified:
+            if each.key.name != name:
+                raise MalformedError(f"it gave the {each.key.name} instead of the {name}")
+        return verified
+
+    def _find_recent(self, name: ItemName, began: datetime) -> tuple[CollateralItem, ...]:
+        keys = [ItemKey(root.fingerprint, name) for root in self._roots.roots]
+        found = [self._storage.items.get(self._edition, key) for key in keys]
+        return tuple(stored.item.item for stored in found if stored is not None and self._is_recent(stored, began))
+
+    def _is_recent(self, stored: StoredItem, began: datetime) -> bool:
+        """Whether another process has had it checked so lately that upstream need not be asked."""
+        return stored.checked_at >= max(began - self._recent, self._wanted_since) and stored.item.is_in_time(began)
+
+    def _require_rest_is_over(self, label: str) -> None:
+        """Leave upstream alone where it asked any of the processes for that."""
+        attempt = self._storage.attempts.get(label)
+        if attempt is None or attempt.not_before is None or attempt.at < self._wanted_since:
+            return
+        left = (attempt.not_before - self._clock()).total_seconds()
+        if left > 0:
+            raise CollateralUnavailableError(
+                f"{attempt.failure}; it is asked again in {left:.0f} s at the earliest", retry_after_s=left
+            )
+
+
+def name_attempt(edition: Edition, name: ItemName, upstream: str) -> str:
+    """Name what is asked of an upstream, for all processes to know it by."""
+    which = f"{name}, {edition}" if name.tee is not None or name.kind == "qve_identity" else str(name)
+    return f"{which}, from {upstream}"
