@@ -26,8 +26,6 @@ from verdictd.pccs.database.tables import METADATA
 from verdictd.pccs.errors import StorageError
 from verdictd.pccs.model import STANDARD
 
-ROOT = Path(__file__).resolve().parents[4]
-
 
 def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
@@ -180,30 +178,34 @@ def test_a_file_that_is_damaged_later_is_an_error_that_says_so(tmp_path: Path, e
     assert "backup" in refusal.value.remedy
 
 
-def test_a_directory_that_may_not_be_written_is_refused() -> None:
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_directory_that_may_not_be_written_is_refused(endorser: Endorser, *, is_there: bool) -> None:
     program = (
-        "import sys\n"
+        "import os, sys\n"
         "from verdictd.pccs.database import open_storage\n"
         "from verdictd.pccs.errors import StorageError\n"
         "from verdictd.tees.dcap.trust_roots import TrustRoots, intel_trust_root\n"
+        "roots = TrustRoots((intel_trust_root(),))\n"
+        "os.setuid(int(sys.argv[2]))\n"
         "try:\n"
-        "    open_storage(sys.argv[1], TrustRoots((intel_trust_root(),)))\n"
+        "    open_storage(sys.argv[1], roots)\n"
         "except StorageError as error:\n"
         "    print(error)\n"
     )
-    user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None  # root may write everywhere
+    user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.getuid()  # root may write everywhere
     with tempfile.TemporaryDirectory() as directory:  # not pytest's own, which others may not enter
-        Path(directory).chmod(0o555)
+        path = Path(directory) / "pccs.db"
+        if is_there:
+            open_storage(sqlite_url(path), endorser.roots).close()
+            path.chmod(0o444)
+        path.parent.chmod(0o555)
         run = subprocess.run(
-            [sys.executable, "-c", program, sqlite_url(Path(directory) / "pccs.db")],
-            capture_output=True,
-            text=True,
-            check=False,
-            user=user,
-            cwd="/",
+            [sys.executable, "-c", program, sqlite_url(path), str(user)], capture_output=True, text=True, check=False
         )
-        Path(directory).chmod(0o755)
-    assert "pccs.db cannot be made: Permission denied; let the user that this runs as write" in run.stdout, run.stderr
+        path.parent.chmod(0o755)
+    what = "could not be opened" if is_there else "cannot be made: Permission denied"
+    assert f"pccs.db {what}" in run.stdout, run.stderr
+    assert "; let the user that this runs as write the file and its directory" in run.stdout
 
 
 def test_a_path_below_a_file_is_refused(tmp_path: Path, endorser: Endorser) -> None:
