@@ -69,9 +69,9 @@ def test_of_several_that_write_at_once_nothing_is_lost(
         outcomes = [list(acknowledged(process)) for process in processes]
         assert [process.wait(60) for process in processes] == [0] * writers
     assert [len(outcome) for outcome in outcomes] == [number] * writers
-    stored = storage.items.get(STANDARD, endorser.key(ItemKind.TCB_INFO))
-    assert stored is not None
-    assert stored.item.sequence[0] == number * writers
+    held = storage.items.get(STANDARD, endorser.key(ItemKind.TCB_INFO))
+    assert held is not None
+    assert held.item.sequence[0] == number * writers
     assert storage.platforms.count() == number * writers + 1
     shared = storage.platforms.get(PlatformKey("5A", "0000"))
     assert shared is not None

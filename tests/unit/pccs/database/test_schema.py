@@ -25,6 +25,7 @@ from verdictd.pccs.database.storage import DatabaseStorage
 from verdictd.pccs.database.tables import METADATA
 from verdictd.pccs.errors import StorageError
 from verdictd.pccs.model import STANDARD
+from verdictd.pccs.ports import Storage
 
 
 def sqlite_url(path: Path) -> str:
@@ -32,6 +33,11 @@ def sqlite_url(path: Path) -> str:
 
 
 # --- what is made ---
+
+
+def test_the_storage_is_what_the_cache_asks_for(storage: DatabaseStorage) -> None:
+    protocol: Storage = storage
+    protocol.ping()
 
 
 def test_the_migrations_make_what_the_tables_say(storage: DatabaseStorage) -> None:

@@ -51,8 +51,14 @@ def write_platforms(storage: DatabaseStorage, endorser: Endorser, turn: int) -> 
 def main(what: str, url: str, directory: str, *arguments: str) -> None:
     endorser = Endorser(SimulatedPlatform.load(Path(directory)))
     storage = open_storage(url, endorser.roots)
-    write = {"items": write_items, "families": write_families, "platforms": write_platforms}[what]
-    write(storage, endorser, *map(int, arguments))
+    numbers = [int(each) for each in arguments]
+    match what:
+        case "items":
+            write_items(storage, endorser, *numbers)
+        case "families":
+            write_families(storage, endorser, *numbers)
+        case _:
+            write_platforms(storage, endorser, *numbers)
     storage.close()
 
 
