@@ -187,6 +187,17 @@ def test_an_item_of_amds_that_does_not_verify_is_passed_over_and_displaced(amd: 
     amd.close()
 
 
+def test_of_several_that_keep_at_once_the_highest_sequence_wins(amd: DatabaseStorage) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for turn in range(20):
+            name = LEAF._replace(tcb=turn.to_bytes(8, "little"))
+            assert amd.amd.keep(amd_item(name, 0))
+            offered = [amd_item(name, sequence) for sequence in (3, 8, 1, 6, 2, 7, 5, 4)]
+            list(pool.map(amd.amd.keep, offered))
+            assert amd.amd.get(name) == amd_item(name, 8)
+    amd.close()
+
+
 def test_without_a_verifier_none_of_amds_items_is_read(storage: DatabaseStorage) -> None:
     assert storage.amd.keep(amd_item())
     assert storage.amd.get(CRL) is None

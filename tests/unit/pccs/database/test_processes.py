@@ -75,7 +75,7 @@ def test_of_several_that_write_at_once_nothing_is_lost(
     assert storage.platforms.count() == number * writers + 1
     shared = storage.platforms.get(PlatformKey("5A", "0000"))
     assert shared is not None
-    assert len(shared.certificates) == writers, "what each added to the same platform is there"
+    assert len(shared.certificates) == number * writers, "what each added to the same platform is there"
     assert storage.registrations.count(RegistrationState.NEW) == number * writers
 
 

@@ -26,8 +26,8 @@ def write_items(storage: DatabaseStorage, endorser: Endorser, writer: int, write
     for each in reversed(numbers) if writer % 2 else numbers:
         storage.items.keep(STANDARD, verified(endorser, endorser.tcb_info(each)), START)
         storage.platforms.keep(pck_set(endorser, writer, qe_id=f"{each:04X}"))
-        storage.platforms.keep(pck_set(endorser, writer, qe_id="5A", is_complete=False))
-        storage.platforms.keep_answer(PlatformKey("5A", "0000"), raw_tcb(each), raw_tcb(writer))
+        storage.platforms.keep(pck_set(endorser, each, qe_id="5A", is_complete=False))
+        storage.platforms.keep_answer(PlatformKey("5A", "0000"), raw_tcb(each), raw_tcb(each))
         platform = Platform(key=PlatformKey(f"{each:04X}", "0000"))
         storage.registrations.add(Registration(platform=platform, raw_tcb=raw_tcb(each)))
         acknowledge(each)
