@@ -1,7 +1,7 @@
 """Where the database is: what its URL says, and how it may be named to an operator."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -53,10 +53,12 @@ def parse_database_url(text: str) -> DatabaseAddress:
         raise ConfigError(
             f"the database's URL begins with {url.drivername!r:.40}, which is not supported", remedy=_REMEDY
         )
-    if find_spec("psycopg") is None:
+    try:
+        import_module("psycopg")
+    except ImportError:  # also of the library below it
         raise ConfigError(
             "PostgreSQL needs a driver that is not installed", remedy="install it: pip install 'verdictd[postgresql]'"
-        )
+        ) from None
     return DatabaseAddress(url=url.set(drivername="postgresql+psycopg"), path=None)
 
 

@@ -3,7 +3,9 @@
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -38,6 +40,7 @@ class Database:
     def __init__(self, address: DatabaseAddress) -> None:
         self.address = address
         self.engine = _sqlite_engine(address) if address.path is not None else _postgresql_engine(address)
+        self._writing = Lock()
         self._writer = self.engine.execution_options(**{_WRITING: True})
 
     def read(self, what: str, work: Callable[[Connection], T]) -> T:
@@ -61,7 +64,7 @@ class Database:
         Raises:
             StorageError: the database failed; then nothing was written, unless a server went away at the very end.
         """
-        with explained(self.address, what):
+        with self._turn(), explained(self.address, what):
             tries = 0
             while True:
                 try:
@@ -73,6 +76,20 @@ class Database:
                         raise
                 _LOGGER.debug("to %s is tried again: others were in its way", what)
                 time.sleep(secrets.randbelow(_PAUSE_MS * 2**tries) / 1000)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Have the threads of a process write to SQLite one after the other.
+
+        SQLite does not queue those who wait for its lock: they ask again, after ever longer pauses. Whoever waits here
+        for too long is let through, to be told by SQLite what holds the lock.
+        """
+        has_turn = self.address.path is not None and self._writing.acquire(timeout=_WAIT_S)
+        try:
+            yield
+        finally:
+            if has_turn:
+                self._writing.release()
 
     def close(self) -> None:
         """Close the connections that are not in use; those in use are closed when they are given back."""

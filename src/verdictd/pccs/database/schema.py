@@ -48,11 +48,13 @@ def prepare_schema(database: Database, *, migrate: bool) -> None:
 
 def _make_file(path: Path, *, may_make: bool) -> None:
     """Make the file of a database where there is none, so that only its user can read it."""
-    if not may_make and not path.exists():
-        raise StorageError(
-            f"there is no database {path}", remedy="start `pccs serve` once, which makes it, or name another"
-        )
     try:
+        if path.exists():
+            return
+        if not may_make:
+            raise StorageError(
+                f"there is no database {path}", remedy="start `pccs serve` once, which makes it, or name another"
+            )
         missing = [directory for directory in path.parents if not directory.exists()]
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600, exist_ok=True)

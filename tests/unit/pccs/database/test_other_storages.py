@@ -64,10 +64,17 @@ def test_of_several_that_take_at_once_each_registration_goes_to_one(storage: Dat
     assert sorted(each.platform.key.qe_id for each in taken) == [f"{number:02}" for number in range(20)]
 
 
-@pytest.mark.parametrize("damage", ["ca = 'other'", "fmspc = 'zz'", "raw_tcb = 'zz'"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE pccs_registrations SET ca = 'other'",
+        "UPDATE pccs_registrations SET fmspc = 'zz'",
+        "UPDATE pccs_registrations SET raw_tcb = 'zz'",
+    ],
+)
 def test_a_registration_that_cannot_be_read_is_left_out(storage: DatabaseStorage, damage: str) -> None:
     storage.registrations.add(registration("01"))
-    assert change(storage, f"UPDATE pccs_registrations SET {damage}") == 1
+    assert change(storage, damage) == 1
     storage.registrations.add(registration("02"))
     assert storage.registrations.take(NEW) == [registration("02")]
 
@@ -161,15 +168,33 @@ def test_a_higher_sequence_wins(amd: DatabaseStorage, high: int) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    ["content = 'bad'", "key_type = 'ark'", "product = 'Rome'", "what = 'thing'", "sequence = 'x'", "chip_id = 'zz'"],
+    [
+        "UPDATE pccs_amd_items SET content = 'bad'",
+        "UPDATE pccs_amd_items SET key_type = 'ark'",
+        "UPDATE pccs_amd_items SET product = 'Rome'",
+        "UPDATE pccs_amd_items SET what = 'thing'",
+        "UPDATE pccs_amd_items SET sequence = 'x'",
+        "UPDATE pccs_amd_items SET chip_id = 'zz'",
+    ],
 )
 def test_an_item_of_amds_that_does_not_verify_is_passed_over_and_displaced(amd: DatabaseStorage, damage: str) -> None:
     amd.amd.keep(amd_item(sequence=9))
-    assert change(amd, f"UPDATE pccs_amd_items SET {damage}") == 1
+    assert change(amd, damage) == 1
     assert amd.amd.get(CRL) is None
     assert list(amd.amd.items()) == []
     assert amd.amd.keep(amd_item(sequence=1, content=b"good 2"))
     assert amd.amd.get(CRL) == amd_item(sequence=1, content=b"good 2")
+    amd.close()
+
+
+def test_of_several_that_keep_at_once_the_highest_sequence_wins(amd: DatabaseStorage) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for turn in range(20):
+            name = LEAF._replace(tcb=turn.to_bytes(8, "little"))
+            assert amd.amd.keep(amd_item(name, 0))
+            offered = [amd_item(name, sequence) for sequence in (3, 8, 1, 6, 2, 7, 5, 4)]
+            list(pool.map(amd.amd.keep, offered))
+            assert amd.amd.get(name) == amd_item(name, 8)
     amd.close()
 
 
