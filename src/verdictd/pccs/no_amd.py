@@ -11,18 +11,18 @@ from verdictd.pccs.model import AMDCertificateName, AMDItem
 class NoAMDCache:
     """An `AMDCache` that holds nothing, asks nobody, and says so."""
 
-    def held(self, name: AMDCertificateName, at: datetime) -> AMDItem | None:
+    def held(self, _name: AMDCertificateName, _at: datetime, /) -> AMDItem | None:
         """Return nothing."""
 
-    def find(self, name: AMDCertificateName, at: datetime) -> AMDItem:
+    def find(self, _name: AMDCertificateName, _at: datetime, /) -> AMDItem:
         """Refuse."""
         _refuse()
 
-    def offer(self, name: AMDCertificateName, content: bytes, at: datetime) -> AMDItem:
+    def offer(self, _name: AMDCertificateName, _content: bytes, _at: datetime, /) -> AMDItem:
         """Refuse: what cannot be verified is not stored."""
         _refuse()
 
-    def refresh(self, at: datetime) -> Sequence[tuple[str, str]]:
+    def refresh(self, _at: datetime, /) -> Sequence[tuple[str, str]]:
         """Refresh nothing."""
         return ()
 

@@ -11,7 +11,7 @@ from verdictd.core.errors import VerdictdError
 
 _LOGGER: Final = logging.getLogger(__name__)
 FOLLOW_S: Final = 1.0
-"""How often the database is looked at for what others have stored: so long may a process hand out what it held before."""
+"""How often the database is looked at for what others have stored: for so long what was held before is handed out."""
 
 
 class Refreshed(Protocol):

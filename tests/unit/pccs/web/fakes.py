@@ -87,18 +87,21 @@ class FakePlatforms(PlatformStorage):
 
 class FakeRegistrations(RegistrationStorage):
     def __init__(self) -> None:
-        self.waiting: list[Registration] = []
+        self.queued: list[Registration] = []
 
     def add(self, registration: Registration) -> None:
-        self.waiting.append(registration)
+        self.queued.append(registration)
 
     def take(self, state: RegistrationState) -> Sequence[Registration]:
-        taken = [registration for registration in self.waiting if registration.state is state]
-        self.waiting = [registration for registration in self.waiting if registration.state is not state]
+        taken = [registration for registration in self.queued if registration.state is state]
+        self.queued = [registration for registration in self.queued if registration.state is not state]
         return taken
 
     def count(self, state: RegistrationState) -> int:
-        return sum(registration.state is state for registration in self.waiting)
+        return sum(registration.state is state for registration in self.queued)
+
+    def waiting(self, state: RegistrationState) -> Sequence[Registration]:
+        return [registration for registration in self.queued if registration.state is state]
 
 
 class FakePolicies(PolicyStorage):
@@ -290,6 +293,10 @@ class FakeAMD:
 
     def refresh(self, at: datetime) -> Sequence[tuple[str, str]]:
         return self.outcomes
+
+    def offer(self, name: AMDCertificateName, content: bytes, at: datetime) -> AMDItem:
+        self.stored[name] = amd_item(name, content, at)
+        return self.stored[name]
 
 
 def amd_item(name: AMDCertificateName, content: bytes, at: datetime) -> AMDItem:
