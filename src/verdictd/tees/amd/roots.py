@@ -6,7 +6,6 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Final, get_args
 
-
 from verdictd.core.errors import AuthenticityError, ConfigError, LimitExceededError, MalformedError
 from verdictd.core.limits import MAX_CHAIN_BYTES
 from verdictd.tees.amd.authorities import Authority, parse_authority, verify_authority
