@@ -29,7 +29,7 @@ _TCB_ORDER: Final[dict[AMDProduct, bytes]] = {
     "Genoa": bytes([1, 2, 4, 5, 6, 7, 3, 8]),
     "Turin": bytes([9, 1, 2, 3, 5, 6, 7, 8]),
 }
-"""Which SVN stands at which byte of a report's TCB: 1 boot loader, 2 TEE, 3 SNP, 8 microcode, 9 FMC; others reserved."""
+"""Which SVN stands at which byte of a report's TCB: 1 boot loader, 2 TEE, 3 SNP, 8 microcode, 9 FMC, else reserved."""
 
 
 class EndorsedKey(NamedTuple):

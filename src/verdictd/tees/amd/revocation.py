@@ -32,8 +32,7 @@ class VerifiedAMDCRL:
         number: the CRL number; higher is newer.
         issue_date: since when it is good (aware).
         next_update: when the next one is due (aware).
-        revoked: since when (aware), by serial number. The ARK of Genoa lists its own, which means nothing: whoever has
-            its key could as well leave it out.
+        revoked: since when (aware), by serial number.
     """
 
     root: AMDRoot

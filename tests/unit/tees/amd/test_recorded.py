@@ -15,6 +15,7 @@ from verdictd.tees.amd.revocation import verify_crl
 from verdictd.tees.amd.roots import ARK_SHA256, AMDRoots, amd_roots
 
 pytestmark = [needs_vectors, pytest.mark.vectors]
+TRUSTEE = "coco-trustee/verifier"
 CHAINS = {
     ("Milan", "vcek"): "virtee-sev/tests/certs_data/cert_chain_milan",
     ("Milan", "vlek"): "edgeless-constellation/aws/snp/certchain.pem",
@@ -26,9 +27,9 @@ CHAINS = {
 LEAVES = [
     ("virtee-sev/tests/certs_data/vcek_milan.der", "Milan", "vcek", "Milan-B0", "0300000000000873", "d49554ec717f4e5b"),
     ("virtee-sev/tests/certs_data/vcek_turin.der", "Turin", "vcek", "Turin", "0000000000000009", "1e550a8ee5cf9f4d"),
-    ("coco-trustee/verifier/az-snp-vtpm/vcek-genoa.pem", "Genoa", "vcek", "Genoa", "0a00000000001754", "0506ffba875e939c"),
+    (f"{TRUSTEE}/az-snp-vtpm/vcek-genoa.pem", "Genoa", "vcek", "Genoa", "0a00000000001754", "0506ffba875e939c"),
     ("enarx/vcek.der", "Milan", "vcek", "Milan-B0", "000000000000031d", "8ba826b2dd6ab65e"),
-    ("coco-trustee/verifier/snp/test-vlek.der", "Milan", "vlek", "Milan", "04000000000018d9", ""),
+    (f"{TRUSTEE}/snp/test-vlek.der", "Milan", "vlek", "Milan", "04000000000018d9", ""),
     ("edgeless-constellation/aws/snp/vlek.pem", "Milan", "vlek", "Milan", "04000000000018d9", ""),
 ]  # fmt: skip
 
@@ -81,22 +82,22 @@ def test_leaves_hold(path: str, product: AMDProduct, key_type: AMDKeyType, name:
 def test_a_changed_leaf_is_refused(name: str) -> None:
     chain = verify_chain(recorded(CHAINS["Milan", "vcek"]), own_roots())
     with pytest.raises(AuthenticityError, match="does not verify"):
-        verify_leaf(recorded(f"coco-trustee/verifier/snp/test-vcek-invalid-{name}.der"), chain)
+        verify_leaf(recorded(f"{TRUSTEE}/snp/test-vcek-invalid-{name}.der"), chain)
 
 
 def test_crls_hold() -> None:
     milan, genoa = (verify_crl(der, own_roots()) for der in recorded_crls().values())
     assert (milan.product, milan.number, dict(milan.revoked)) == ("Milan", 3, {})
-    assert (genoa.product, genoa.number, [*genoa.revoked]) == ("Genoa", 2, [0x20000])
+    assert (genoa.product, genoa.number, [*genoa.revoked]) == ("Genoa", 2, [0x20001])
     assert milan.expires_at == datetime(2023, 5, 9, 23, 30, tzinfo=UTC)
 
 
 def test_a_report_is_signed_by_the_key_of_its_certificate() -> None:
     leaf = verify_leaf(
-        recorded("coco-trustee/verifier/snp/test-vcek.der"),
+        recorded(f"{TRUSTEE}/snp/test-vcek.der"),
         verify_chain(recorded(CHAINS["Milan", "vcek"]), own_roots()),
     )
-    report = recorded("coco-trustee/verifier/snp/test-report.bin")
+    report = recorded(f"{TRUSTEE}/snp/test-report.bin")
     r, s = (int.from_bytes(report[start : start + 72], "little") for start in (0x2A0, 0x2E8))
     leaf.key.verify(utils.encode_dss_signature(r, s), report[:0x2A0], ec.ECDSA(hashes.SHA384()))
     assert report[0x180:0x188] == leaf.endorsed.tcb
