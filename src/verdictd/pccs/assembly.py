@@ -79,7 +79,7 @@ def open_cache(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Op
     storage = open_storage(settings.database_url, roots, verify_amd=verifier)
     verifier.read_chains_from(storage.amd)
     try:
-        yield _put_together(settings, storage, upstreams, roots, verifier, clock)
+        yield _put_together(settings, storage, upstreams, roots=roots, verifier=verifier, clock=clock)
     finally:
         storage.close()
 
@@ -135,6 +135,7 @@ def _put_together(
     settings: Settings,
     storage: Storage,
     upstreams: list[tuple[PCCSAddress, BoundedHTTPClient]],
+    *,
     roots: TrustRoots,
     verifier: AMDVerifier,
     clock: Callable[[], datetime],
