@@ -140,8 +140,8 @@ def test_all_processes_leave_alone_what_was_asked_too_often(
     assert (caught.value.status, caught.value.retry_after_s) == (503, 1)
     assert len(kds.asked) == 1
     clock.pass_by(seconds=1)
-    assert two.cache.find(CRL, clock())
-    assert one.cache.find(VLEK, clock())
+    assert two.cache.find(CRL, clock()).name == CRL
+    assert one.cache.find(VLEK, clock()).name == VLEK
 
 
 @pytest.mark.parametrize(("status", "expected"), [(404, (404, "no-cache-data")), (500, (502, "upstream-down"))])
@@ -172,9 +172,9 @@ def test_what_stands_under_a_revoked_intermediate_is_refused(start: Start, kds: 
     for name in (LEAF, CHAIN):
         assert refused(process, name, clock) == (404, "revoked")
         assert refused(start(Mode.OFFLINE), name, clock) == (404, "revoked")
-    assert process.cache.find(VLEK, clock())
+    assert process.cache.find(VLEK, clock()).name == VLEK
     process.cache.offer(CRL, crl(kds.pki, 6), clock())
-    assert process.cache.find(LEAF, clock())
+    assert process.cache.find(LEAF, clock()).name == LEAF
 
 
 def test_another_process_hears_of_a_revocation_within_a_minute(start: Start, kds: KDS, clock: Clock) -> None:

@@ -58,7 +58,7 @@ def crl(pki: AMDPKI, *serials: int, extensions: tuple[tuple[x509.ExtensionType, 
 
 def reissue(pki: AMDPKI, *, name: str = "SEV-Milan", key: Any = None, **rest: Any) -> bytes:
     """An intermediate with something else in one place, in front of the root; PEM."""
-    profile = {
+    profile: dict[str, Any] = {
         "path_length": 0,
         "padding": PSS,
         "algorithm": SHA384,
