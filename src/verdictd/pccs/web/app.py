@@ -17,7 +17,7 @@ from verdictd.pccs.ports import AMDCache, CollateralCache, PCKCache, Storage
 from verdictd.pccs.web.held_items import HeldItems
 from verdictd.pccs.web.http.answers import Answer, Header
 from verdictd.pccs.web.http.endpoint import ANY, Endpoint, Handler, Observer
-from verdictd.pccs.web.http.exchange import Exchange
+from verdictd.pccs.web.http.exchange import MAX_BODY_BYTES, Exchange
 from verdictd.pccs.web.http.refusals import NO_SUCH_PATH, RequestRefusedError
 from verdictd.pccs.web.http.threads import Threads
 from verdictd.pccs.web.http.tokens import TokenHashes
@@ -59,13 +59,22 @@ class Services:
     mode: Mode
 
 
-def build_app(services: Services, tokens: TokenHashes, clock: Callable[[], datetime]) -> Starlette:
+def build_app(
+    services: Services,
+    tokens: TokenHashes,
+    clock: Callable[[], datetime],
+    *,
+    with_metrics: bool = True,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> Starlette:
     """Build the application.
 
     Args:
         services: what the routes ask.
         tokens: hashes of the tokens of users and administrators.
         clock: gives the time (aware).
+        with_metrics: whether ``/metrics`` is served.
+        max_body_bytes: of a request.
     """
     metrics, threads, watching_threads = Metrics(), Threads(), Threads(threads=2, max_waiting=16)
     held = HeldItems(services.storage, clock)
@@ -81,14 +90,15 @@ def build_app(services: Services, tokens: TokenHashes, clock: Callable[[], datet
         policies=AppraisalPolicyRoutes(services.storage, tokens, threads),
     )
     watching = WatchingRoutes(services.storage, held, metrics.write, watching_threads)
+    endpoints = _Endpoints(metrics, max_body_bytes)
     # The paths that are asked for most come first: they are tried in this order.
     exact = [
-        *_at("/sgx/certification/v4", intel.sgx(4), metrics),
-        *_at("/tdx/certification/v4", intel.tdx(), metrics),
-        *_at("/sgx/certification/v3", intel.sgx(3), metrics, _V3_HEADERS),
-        *_at("", _watching_paths(watching), metrics),
+        *endpoints.at("/sgx/certification/v4", intel.sgx(4)),
+        *endpoints.at("/tdx/certification/v4", intel.tdx()),
+        *endpoints.at("/sgx/certification/v3", intel.sgx(3), _V3_HEADERS),
+        *endpoints.at("", _watching_paths(watching, with_metrics=with_metrics)),
     ]
-    amd = _at("", _amd_paths(AMDRoutes(services.amd, clock, threads, metrics)), metrics)
+    amd = endpoints.at("", _amd_paths(AMDRoutes(services.amd, clock, threads, metrics)))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -134,12 +144,14 @@ class _IntelPaths:
         }
 
 
-def _watching_paths(watching: WatchingRoutes) -> _Paths:
-    return {
+def _watching_paths(watching: WatchingRoutes, *, with_metrics: bool) -> _Paths:
+    paths: dict[str, Mapping[str, Handler]] = {
         "healthz": {"GET": watching.health},
         "readyz": {"GET": watching.readiness},
-        "metrics": {"GET": watching.metrics},
     }
+    if with_metrics:
+        paths["metrics"] = {"GET": watching.metrics}
+    return paths
 
 
 def _amd_paths(amd: AMDRoutes) -> _Paths:
@@ -153,9 +165,17 @@ def _amd_paths(amd: AMDRoutes) -> _Paths:
     }
 
 
-def _at(prefix: str, paths: _Paths, observer: Observer, headers: tuple[Header, ...] = ()) -> list[tuple[str, Endpoint]]:
-    named = ((f"{prefix}/{path}", handlers) for path, handlers in paths.items())
-    return [(name, Endpoint(name, handlers, observer, headers=headers)) for name, handlers in named]
+@dataclass(frozen=True, slots=True)
+class _Endpoints:
+    observer: Observer
+    max_body_bytes: int
+
+    def at(self, prefix: str, paths: _Paths, headers: tuple[Header, ...] = ()) -> list[tuple[str, Endpoint]]:
+        named = ((f"{prefix}/{path}", handlers) for path, handlers in paths.items())
+        return [
+            (name, Endpoint(name, handlers, self.observer, headers=headers, max_body_bytes=self.max_body_bytes))
+            for name, handlers in named
+        ]
 
 
 async def _refuse_path(exchange: Exchange) -> Answer:

@@ -105,3 +105,10 @@ def test_readiness_names_what_would_be_missing() -> None:
     assert desk.get("/readyz").status == 200
     desk.now = TCB_INFO.issue_date - timedelta(seconds=1)
     assert "is not valid before 2026-" in desk.get("/readyz").document["missing"][0]
+
+
+def test_without_metrics_there_is_no_such_path() -> None:
+    desk = Desk(with_metrics=False)
+    assert desk.get("/metrics").status == desk.get("/METRICS/").status == 404
+    assert desk.get("/healthz").status == 200
+    assert desk.get("/readyz").status == 200
