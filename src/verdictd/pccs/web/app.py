@@ -34,6 +34,7 @@ V3_WARNING: Final = (
     b'299 - "PCS API version 3 is no longer available. Cached collateral downloaded from API version 3 is deprecated,'
     b' will not be refreshed, and may expire. Please migrate to API version 4."'
 )
+_AMD_THREADS: Final = 16
 _V3_HEADERS: Final[tuple[Header, ...]] = ((b"warning", V3_WARNING),)
 _Paths: TypeAlias = Mapping[str, Mapping[str, Handler]]
 
@@ -76,18 +77,24 @@ def build_app(
         with_metrics: whether ``/metrics`` is served.
         max_body_bytes: of a request.
     """
-    metrics, threads, watching_threads = Metrics(), Threads(), Threads(threads=2, max_waiting=16)
+    metrics = Metrics()
+    # One pool for each kind of wait: who waits for what upstream is slow with keeps nobody else waiting.
+    collateral_threads, pck_threads, amd_threads = Threads(), Threads(), Threads(threads=_AMD_THREADS)
+    administration_threads = Threads(threads=4, max_waiting=64)
+    watching_threads = Threads(threads=2, max_waiting=16)
     held = HeldItems(services.storage, clock)
     metrics.add(held)
-    collateral = CollateralRoutes(services.collateral, clock, threads, metrics)
+    collateral = CollateralRoutes(services.collateral, clock, collateral_threads, metrics)
     refresh = RefreshRoute((services.collateral, services.pck, services.amd), tokens, clock, services.mode)
     intel = _IntelPaths(
         collateral=collateral,
-        pck=PCKCertificateRoute(services.pck, clock, threads, metrics),
-        platforms=PlatformRoutes(services.storage, services.pck, tokens, clock, threads),
-        platform_collateral=PlatformCollateralRoute(services.import_platform_collateral, tokens, clock, threads),
+        pck=PCKCertificateRoute(services.pck, clock, pck_threads, metrics),
+        platforms=PlatformRoutes(services.storage, services.pck, tokens, clock, (pck_threads, administration_threads)),
+        platform_collateral=PlatformCollateralRoute(
+            services.import_platform_collateral, tokens, clock, administration_threads
+        ),
         refresh=refresh,
-        policies=AppraisalPolicyRoutes(services.storage, tokens, threads),
+        policies=AppraisalPolicyRoutes(services.storage, tokens, administration_threads),
     )
     watching = WatchingRoutes(services.storage, held, metrics.write, watching_threads)
     endpoints = _Endpoints(metrics, max_body_bytes)
@@ -98,12 +105,19 @@ def build_app(
         *endpoints.at("/sgx/certification/v3", intel.sgx(3), _V3_HEADERS),
         *endpoints.at("", _watching_paths(watching, with_metrics=with_metrics)),
     ]
-    amd = endpoints.at("", _amd_paths(AMDRoutes(services.amd, clock, threads, metrics)))
+    amd = endpoints.at("", _amd_paths(AMDRoutes(services.amd, clock, amd_threads, metrics)))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
-        for closing in (threads, watching_threads, refresh):
+        for closing in (
+            collateral_threads,
+            pck_threads,
+            amd_threads,
+            administration_threads,
+            watching_threads,
+            refresh,
+        ):
             closing.close()
 
     routes: list[BaseRoute] = [Route(path, endpoint) for path, endpoint in (*exact, *amd)]
