@@ -17,15 +17,20 @@ from verdictd.collateral.pccs_urls import PCCSAddress
 from verdictd.collateral.proxies import proxy_for
 from verdictd.configuration.trust_files import load_trust_roots
 from verdictd.core.errors import ConfigError
+from verdictd.pccs.amd.cache import StoredAMDCache
+from verdictd.pccs.amd.fetching import AMDFetcher
+from verdictd.pccs.amd.held import HeldAMD
+from verdictd.pccs.amd.kds import KDSUpstream
+from verdictd.pccs.amd.roots import load_amd_roots
+from verdictd.pccs.amd.verification import AMDVerifier
 from verdictd.pccs.collateral_cache import StoredCollateralCache
 from verdictd.pccs.database import open_storage
 from verdictd.pccs.intel_import import import_platform_collateral
 from verdictd.pccs.model import Edition, Mode
-from verdictd.pccs.no_amd import NoAMDCache
 from verdictd.pccs.pck_cache import StoredPCKCache
 from verdictd.pccs.pck_fetching import PCKFetcher
 from verdictd.pccs.pck_upstream import PCKUpstream
-from verdictd.pccs.ports import AMDCache, Storage
+from verdictd.pccs.ports import Storage
 from verdictd.pccs.refreshing import BackgroundRefresh
 from verdictd.pccs.settings import Settings, warnings
 from verdictd.pccs.web.app import Services, build_app
@@ -39,6 +44,9 @@ from verdictd.tees.dcap.trust_roots import TrustRoots
 _LOGGER: Final = logging.getLogger(__name__)
 _KEY_HEADER: Final = "Ocp-Apim-Subscription-Key"
 _RETRIES: Final = Retries(times=2, delay_seconds=0.25)
+_AMD_RETRIES: Final = Retries(times=0)
+"""AMD's service counts requests, and refuses for a while whoever made too many."""
+_AMD_REFRESH_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +56,7 @@ class OpenedCache:
     storage: Storage
     collateral: StoredCollateralCache
     pck: StoredPCKCache
-    amd: AMDCache
+    amd: StoredAMDCache
     roots: TrustRoots
     mode: Mode
 
@@ -67,9 +75,11 @@ def open_cache(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Op
     upstreams = [(address, _client(address, settings)) for address in settings.upstream_addresses]
     if settings.database is None:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    storage = open_storage(settings.database_url, roots)
+    verifier = AMDVerifier(load_amd_roots(settings.amd_roots))
+    storage = open_storage(settings.database_url, roots, verify_amd=verifier)
+    verifier.read_chains_from(storage.amd)
     try:
-        yield _put_together(settings, storage, upstreams, roots, clock)
+        yield _put_together(settings, storage, upstreams, roots=roots, verifier=verifier, clock=clock)
     finally:
         storage.close()
 
@@ -94,7 +104,10 @@ def serve(settings: Settings) -> None:
         )
         tokens = TokenHashes(user=settings.user_token_hash, admin=settings.admin_token_hash)
         server = _listen(settings, services, tokens, clock)
-        with BackgroundRefresh(cache.collateral, clock):
+        with (
+            BackgroundRefresh(cache.collateral, clock),
+            BackgroundRefresh(cache.amd, clock, interval_s=_AMD_REFRESH_S),
+        ):
             server.run(lambda: _announce(server))
 
 
@@ -129,7 +142,9 @@ def _put_together(
     settings: Settings,
     storage: Storage,
     upstreams: list[tuple[PCCSAddress, BoundedHTTPClient]],
+    *,
     roots: TrustRoots,
+    verifier: AMDVerifier,
     clock: Callable[[], datetime],
 ) -> OpenedCache:
     holder = f"{socket.gethostname()}:{os.getpid()}:{token_hex(8)}"
@@ -159,9 +174,21 @@ def _put_together(
         storage=storage,
         collateral=collateral,
         pck=StoredPCKCache(storage, collateral, fetcher, roots=roots, mode=settings.mode),
-        amd=NoAMDCache(),
+        amd=_put_amd_together(settings, storage, verifier, holder, clock),
         roots=roots,
         mode=settings.mode,
+    )
+
+
+def _put_amd_together(
+    settings: Settings, storage: Storage, verifier: AMDVerifier, holder: str, clock: Callable[[], datetime]
+) -> StoredAMDCache:
+    url = settings.amd_upstream
+    http = BoundedHTTPClient(tls=tls_context(verify=True), retries=_AMD_RETRIES, proxy=proxy_for(url, os.environ))
+    held = HeldAMD(storage.amd, verifier)
+    fetcher = AMDFetcher(storage, held, KDSUpstream(url, http), verifier, holder=holder, clock=clock)
+    return StoredAMDCache(
+        storage.amd, held, fetcher, verifier, mode=settings.mode, refresh_period=settings.refresh_period
     )
 
 

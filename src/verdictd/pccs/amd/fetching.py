@@ -1,0 +1,165 @@
+"""Has items of AMD's fetched: each by one process at a time, and by none while the service wishes to be left alone."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from verdictd.collateral.deadline import Deadline, MonotonicClock
+from verdictd.collateral.single_flight import SingleFlight
+from verdictd.core.errors import CollateralUnavailableError, VerdictdError
+from verdictd.pccs.amd.held import HeldAMD
+from verdictd.pccs.amd.kds import KDSUpstream
+from verdictd.pccs.amd.refusals import busy, explain_failure, not_in_time, rate_limited
+from verdictd.pccs.amd.verification import AMDVerifier
+from verdictd.pccs.model import AMDCertificateName, AMDItem
+from verdictd.pccs.ports import Storage
+from verdictd.pccs.shared_source import LEASE_SLACK_S, OnUpstream, ignore_upstream
+
+_POLL_S: Final = 0.05
+_MAX_WAITING: Final = 64
+
+
+class AMDFetcher:
+    """Asks upstream, verifies what it gives, and stores it. Safe to share between threads."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        held: HeldAMD,
+        upstream: KDSUpstream,
+        verifier: AMDVerifier,
+        *,
+        holder: str,
+        clock: Callable[[], datetime],
+        call_seconds: float = 10.0,
+        on_upstream: OnUpstream = ignore_upstream,
+        ticks: MonotonicClock = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Make a fetcher; nothing is asked yet.
+
+        Args:
+            storage: shared with other processes.
+            held: over the same storage.
+            upstream: whom to ask.
+            verifier: knows the roots.
+            holder: names this process among others.
+            clock: tells the time (aware).
+            call_seconds: how long a call may take.
+            on_upstream: told of each request to upstream.
+            ticks: monotonic seconds, for deadlines.
+            sleep: waits for so many seconds.
+        """
+        self._storage = storage
+        self._held = held
+        self._upstream = upstream
+        self._verifier = verifier
+        self._holder = holder
+        self._clock = clock
+        self._call_seconds = call_seconds
+        self._on_upstream = on_upstream
+        self._ticks = ticks
+        self._sleep = sleep
+        self._flights: SingleFlight[AMDCertificateName] = SingleFlight(max_flights=_MAX_WAITING)
+
+    def fetch(self, name: AMDCertificateName) -> AMDItem:
+        """Have an item fetched and stored, once for all who ask for it; for a leaf the chain too, where it is missing.
+
+        Raises:
+            UnavailableError: it cannot be had.
+            StorageError: the database failed.
+        """
+        began = self._clock()
+        found: list[AMDItem] = []
+        flight = self._flights.start(name, lambda: found.append(self._fetch_with_chain(name, began)))
+        if flight is None:
+            raise busy()
+        try:
+            flight.result(timeout=self._call_seconds)
+        except TimeoutError as error:
+            late = CollateralUnavailableError(f"no answer within {self._call_seconds:g} s")
+            raise explain_failure(name, late, None) from error
+        item = found[0] if found else self._held.stored(name, began)
+        if item is None:  # whoever began the flight has stored it, and it has come to its end since
+            raise explain_failure(name, CollateralUnavailableError("it expires as it comes"), None)
+        return item
+
+    def last_attempt_at(self, name: AMDCertificateName) -> datetime | None:
+        """Return when upstream was last asked for an item, by whatever process."""
+        attempt = self._storage.attempts.get(self._label(name))
+        return None if attempt is None else attempt.at
+
+    def _fetch_with_chain(self, name: AMDCertificateName, began: datetime) -> AMDItem:
+        deadline = Deadline.after(self._call_seconds * 0.9, self._ticks)
+        if name.what == "leaf":
+            chain = AMDCertificateName(name.key_type, name.product, "cert_chain")
+            if not self._held.is_usable(chain, began):
+                self._fetch_shared(chain, began, deadline)
+        return self._fetch_shared(name, began, deadline)
+
+    def _fetch_shared(self, name: AMDCertificateName, began: datetime, deadline: Deadline) -> AMDItem:
+        """Fetch unless another process does, or has done so since this was wanted."""
+        label = self._label(name)
+        while not self._storage.leases.acquire(label, self._holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
+            if not deadline.remaining:
+                late = CollateralUnavailableError("another process of this cache is asking for it, and has no answer")
+                raise explain_failure(name, late, None)
+            self._sleep(min(_POLL_S, deadline.remaining))
+        try:
+            there = self._held.stored(name, began) if self._held.is_usable(name, began) else None
+            if there is not None and there.fetched_at >= began:
+                return there
+            return self._ask(name, label, deadline)
+        finally:
+            self._storage.leases.release(label, self._holder)
+
+    def _ask(self, name: AMDCertificateName, label: str, deadline: Deadline) -> AMDItem:
+        self._require_rest_is_over(label)
+        self._require_rest_is_over(self._upstream.name)
+        began = self._ticks()
+        try:
+            item = self._take(name, self._upstream.fetch(name, deadline))
+        except VerdictdError as error:
+            self._note_failure(label, error)
+            self._on_upstream(label, str(error), self._ticks() - began)
+            raise explain_failure(name, error, self._storage.attempts.get(label)) from error
+        self._storage.attempts.succeeded(label, self._clock())
+        self._on_upstream(label, "", self._ticks() - began)
+        return item
+
+    def _take(self, name: AMDCertificateName, content: bytes) -> AMDItem:
+        found = self._verifier.verify(name, content)
+        at = self._clock()
+        if not found.not_before <= at < found.expires_at:
+            raise not_in_time(name, found.not_before, found.expires_at)
+        self._held.require_not_revoked(name, found)
+        item = AMDItem(name=name, content=content, expires_at=found.expires_at, sequence=found.sequence, fetched_at=at)
+        self._held.keep(item, at)
+        stored = self._storage.amd.get(name)  # a CRL with a higher number stays
+        return item if stored is None else stored
+
+    def _note_failure(self, label: str, error: VerdictdError) -> None:
+        """Note a failure; where the service was asked too often, for all that it could be asked for."""
+        at = self._clock()
+        pause = error.retry_after_s if isinstance(error, CollateralUnavailableError) else None
+        not_before = None if pause is None else at + timedelta(seconds=pause)
+        self._storage.attempts.failed(label, at, str(error), not_before)
+        if not_before is not None:
+            self._storage.attempts.failed(self._upstream.name, at, str(error), not_before)
+
+    def _require_rest_is_over(self, label: str) -> None:
+        attempt = self._storage.attempts.get(label)
+        if attempt is None or attempt.not_before is None:
+            return
+        left = (attempt.not_before - self._clock()).total_seconds()
+        if left > 0:
+            raise rate_limited(f"{attempt.failure}; it is asked again in {left:.0f} s at the earliest", left)
+        if label == self._upstream.name:
+            self._storage.attempts.succeeded(label, self._clock())
+
+    def _label(self, name: AMDCertificateName) -> str:
+        # The whole chip id: labels of two chips must differ. It is no secret, and only operators see it.
+        chip = f" of the chip {name.chip_id.hex()}" if name.chip_id else ""
+        what = f"AMD {name.product} {name.key_type.upper()} {name.what}{chip}"
+        return f"{what} at the TCB {name.tcb.hex()}, from {self._upstream.name}" if name.tcb else what
