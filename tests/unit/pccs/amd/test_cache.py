@@ -252,3 +252,16 @@ def test_what_was_changed_in_the_database_is_passed_over(start: Start, clock: Cl
         with pytest.raises(VerdictdError):
             process.verifier(type(item)(**(fields | changed)))
     process.verifier(item)
+
+
+def test_what_is_offered_under_a_revoked_intermediate_is_refused(start: Start, kds: KDS, clock: Clock) -> None:
+    process = start(Mode.OFFLINE)
+    process.cache.offer(CRL, crl(kds.pki, 5, 0x10001), clock())
+    with pytest.raises(UnavailableError, match="revokes"):
+        process.cache.offer(CHAIN, kds.pki.chain("vcek"), clock())
+    assert process.storage.amd.get(CHAIN) is None
+
+
+def test_the_crl_of_another_product_is_refused(start: Start, kds: KDS, clock: Clock) -> None:
+    with pytest.raises(AuthenticityError, match="expected that of Genoa"):
+        start().cache.offer(CRL._replace(product="Genoa"), crl(kds.pki, 5), clock())
