@@ -1,24 +1,26 @@
 """How many answers a second `pccs` gives of what it holds, beside a bare server that returns the same bytes.
 
 Both are Starlette on uvicorn, one process each. Then, how long answers take among 64 clients while everything held is
-being asked for again.
+being asked for again; and what a server with 100,000 platforms takes of memory, beside one with a single platform.
 """
 
 import hashlib
 import http.client
 import re
 import secrets
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from answer_clients import Answers, ask
+from idle_connections import read_memory_kib
 from measure import Measurement
 from verdictd.simulator.family import encode_identity
 from verdictd.simulator.platform import SimulatedPlatform
@@ -28,10 +30,31 @@ _ROUNDS = 5
 _CLIENTS, _REQUESTS = 16, 100
 _MANY_CLIENTS, _FEW_REQUESTS = 64, 40
 _P99_LIMIT = 3.0
+_PLATFORMS, _ASKED_PLATFORMS = 100_000, 3_000
+_MEMORY_LIMIT = 1.5
 _SECRET = secrets.token_hex(16)
 _BIN = Path(sys.executable).parent
 _SET_BY_SERVER = {"content-length", "date", "server"}
 _API = "/sgx/certification/v4"
+
+_COPIES = (
+    """
+    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count)
+    INSERT INTO pccs_platforms (id, qe_id, pce_id, enc_ppid, manifest, fmspc, ca, issuer_chain, is_complete, fetched_at)
+    SELECT id + n, printf('%032X', n), pce_id, enc_ppid, manifest, fmspc, ca, issuer_chain, is_complete, fetched_at
+    FROM numbers, pccs_platforms WHERE id = :first
+    """,
+    """
+    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count)
+    INSERT INTO pccs_pck_certificates (platform_id, tcb, pem)
+    SELECT platform_id + n, tcb, pem FROM numbers, pccs_pck_certificates WHERE platform_id = :first
+    """,
+    """
+    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count)
+    INSERT INTO pccs_answers (platform_id, raw_tcb, chosen)
+    SELECT platform_id + n, raw_tcb, chosen FROM numbers, pccs_answers WHERE platform_id = :first
+    """,
+)
 
 
 def measure_answers() -> list[Measurement]:
@@ -63,7 +86,7 @@ def measure_answers() -> list[Measurement]:
         ]
         stack.enter_context(refreshing(address))
         rows.append(_compare_latency(address, targets["pccs_tcb"], bare))
-        return rows
+        return [*rows, _compare_memory(directory, upstream, targets["pccs_pckcert"])]
 
 
 def _compare(row: str, ask_ours: Callable[[], Answers], bare: tuple[str, int], number: int) -> Measurement:
@@ -97,6 +120,36 @@ def _compare_latency(address: tuple[str, int], target: str, bare: tuple[str, int
     )
 
 
+def _compare_memory(directory: Path, upstream: str, target: str) -> Measurement:
+    """Compare after so many different platforms were asked about as any memory of answers could keep."""
+    sizes = []
+    for many in (1, _PLATFORMS):
+        if many > 1:
+            copy_platform(directory / "cache" / "pccs.db", many)
+        with serve(directory, upstream) as (process, address):
+            asked = range(1, min(many, _ASKED_PLATFORMS) + 1)
+            record_answer(address, target)
+            for number in asked if many > 1 else ():
+                record_answer(address, re.sub("qeid=[0-9a-f]+", f"qeid={number:032X}", target))
+            sizes.append(read_memory_kib(process.pid) / 1024)
+    return Measurement(
+        name="pccs_memory_100k_platforms",
+        ours=sizes[1],
+        peer_name="the same with one platform",
+        peer=sizes[0],
+        limit=_MEMORY_LIMIT,
+        unit="MiB",
+    )
+
+
+def copy_platform(database: Path, count: int) -> None:
+    """Give the only platform of a database so many companions, with its certificates and answers."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        (first,) = connection.execute("SELECT max(id) FROM pccs_platforms").fetchone()
+        for statement in _COPIES:
+            connection.execute(statement, {"count": count, "first": first})
+
+
 @contextmanager
 def run(*words: str, cwd: Path, **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run a server of the project; yield the first URL that it says it serves at."""
@@ -119,7 +172,7 @@ def serve(directory: Path, upstream: str) -> Iterator[tuple[subprocess.Popen[str
     """Run `pccs serve`; yield the process and its address."""
     words = ["pccs", "serve", "--listen", "127.0.0.1:0", "--data-dir", "cache", "--upstream", upstream]
     token_hash = hashlib.sha512(_SECRET.encode("ascii")).hexdigest()
-    with run(*words, "--trust-root", "vendor/root-ca.pem", cwd=directory, PCCS_ADMIN_SECRET_HASH=token_hash) as (
+    with run(*words, "--trust-root", "vendor/root-ca.pem", cwd=directory, PCCS_ADMIN_TOKEN_HASH=token_hash) as (
         url,
         process,
     ):
@@ -149,7 +202,7 @@ def refreshing(address: tuple[str, int]) -> Iterator[None]:
             connection = http.client.HTTPConnection(*address)
             connection.request("POST", f"{_API}/refresh", headers={"admin-token": _SECRET})
             answer = connection.getresponse()
-            assert answer.status == http.client.OK, answer.read()
+            assert answer.status in {http.client.OK, http.client.BAD_GATEWAY}, answer.read()  # it may be kept from it
             connection.close()
 
     thread = threading.Thread(target=refresh)

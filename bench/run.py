@@ -15,6 +15,7 @@ from idle_connections import measure_idle_connections
 from inputs import Evidence, load_recorded_evidence, simulate_evidence
 from measure import RUNS_IN_TURN, WARM_UP, Contest, Measurement, measure
 from measure_enclave import measure_enclaves
+from pccs_answers import measure_answers
 from verdictd.collateral.collateral_file import parse_collateral_set
 from verdictd.collateral.items import join_collateral
 from verdictd.core.errors import AppraisalRefusedError
@@ -153,6 +154,7 @@ def main() -> None:
     print(f"medians of {_RUNS} runs, ours and the peer's on the same inputs in turns of {RUNS_IN_TURN}\n")
     measurements = [measure(contest, _RUNS) for contest in contests]
     measurements += [*measure_handshakes(), measure_idle_connections(), *measure_starts(), *measure_enclaves()]
+    measurements += measure_answers()
     print(format_table(measurements))
     _OUTPUT.parent.mkdir(exist_ok=True)
     _OUTPUT.write_text(encode_measurements(measurements), encoding="utf-8")

@@ -1,6 +1,7 @@
 """`pccs` as its operators and its clients meet it: real processes, a vendor that can be told to misbehave."""
 
 import asyncio
+import hashlib
 import json
 import re
 import signal
@@ -13,7 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.e2e.collateral_services import Machine, RunningCache, cache, make_vendor, vendor
+from tests.e2e.collateral_services import V4, Machine, RunningCache, cache, make_vendor, request, vendor
 from tests.e2e.processes import run, verifier
 from verdictd.simulator.platform import SimulatedPlatform
 
@@ -178,3 +179,17 @@ def test_a_forecast_names_the_platform_and_the_component(tmp_path: Path, platfor
     assert forecast.returncode == 1, forecast.stdout + forecast.stderr
     assert "OutOfDate" in forecast.stdout
     assert re.search(r"component \d+", forecast.stdout)
+
+
+def test_what_the_operator_grants_clients_is_what_they_get(tmp_path: Path, platform: SimulatedPlatform) -> None:
+    token = "a token"
+    digest = hashlib.sha512(token.encode()).hexdigest()
+    words = ["--mode", "offline", "--no-metrics", "--max-request-bytes", "1024", "--admin-token-hash", digest]
+    with cache(tmp_path, *words) as server:
+        assert request(server.url, "/metrics").status == 404
+        assert request(server.url, "/readyz").status == 200
+        for size, status in ((1024, 400), (1025, 413)):
+            reply = request(
+                server.url, f"{V4}/platformcollateral", method="PUT", body=bytes(size), headers={"admin-token": token}
+            )
+            assert reply.status == status

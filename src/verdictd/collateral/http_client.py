@@ -21,6 +21,7 @@ from verdictd import __version__
 from verdictd.collateral.attempts import LONGEST_RETRY_AFTER_S
 from verdictd.collateral.deadline import Deadline, MonotonicClock
 from verdictd.collateral.deadline_backend import DeadlineBackend
+from verdictd.collateral.shown_urls import show_url
 from verdictd.core.errors import CollateralUnavailableError, ConfigError, LimitExceededError, MalformedError
 
 _MAX_REDIRECTS: Final = 3
@@ -102,7 +103,7 @@ class BoundedHTTPClient:
         """Fetch a URL.
 
         Args:
-            url: without credentials; it appears in messages.
+            url: without credentials; it appears in messages, but for what names a machine.
             body: JSON to send, with POST, which a server answers as if it were asked with GET.
             max_bytes: how long the body may be.
             deadline: when to give up, retries and their delays included.
@@ -124,9 +125,9 @@ class BoundedHTTPClient:
                     self._rest(origin, self._rest_seconds, error.message)
                     raise
             else:
-                pause = _retry_after(answer)
+                pause = read_retry_after(answer)
                 if pause is not None and (last or pause >= deadline.remaining):
-                    self._rest(origin, pause, f"{url} answered {answer.status} and asked to wait")
+                    self._rest(origin, pause, f"{show_url(url)} answered {answer.status} and asked to wait")
                     return answer
                 if last or answer.status not in _TRANSIENT:
                     return answer
@@ -154,10 +155,10 @@ class BoundedHTTPClient:
             current = _redirection(current, answer.headers.get("location", ""))
             if _origin(current) != _origin(url):
                 raise CollateralUnavailableError(
-                    f"{url} redirects to another server, {_origin(current) or 'with no usable address'}",
+                    f"{show_url(url)} redirects to another server, {_origin(current) or 'with no usable address'}",
                     remedy="if that server is the right one, name it instead",
                 )
-        raise CollateralUnavailableError(f"{url} redirects more than {_MAX_REDIRECTS} times")
+        raise CollateralUnavailableError(f"{show_url(url)} redirects more than {_MAX_REDIRECTS} times")
 
     def _ask_once(self, url: str, max_bytes: int, deadline: Deadline, body: bytes | None) -> HTTPAnswer:
         headers = [("User-Agent", f"verdictd/{__version__}"), ("Accept-Encoding", "identity"), *self._headers]
@@ -171,11 +172,13 @@ class BoundedHTTPClient:
             ):
                 return _read_answer(url, response, max_bytes)
         except httpcore.TimeoutException as error:
-            raise CollateralUnavailableError(f"{url} did not answer in time") from error
+            raise CollateralUnavailableError(f"{show_url(url)} did not answer in time") from error
         except (httpcore.ProtocolError, UnicodeError) as error:
-            raise CollateralUnavailableError(f"{url} did not answer in HTTP: {error}") from error
+            raise CollateralUnavailableError(f"{show_url(url)} did not answer in HTTP: {error}") from error
         except (httpcore.NetworkError, httpcore.ProxyError) as error:
-            raise CollateralUnavailableError(f"{url} cannot be reached: {error}", remedy=_remedy(error)) from error
+            raise CollateralUnavailableError(
+                f"{show_url(url)} cannot be reached: {error}", remedy=_remedy(error)
+            ) from error
 
     def _connect(self, deadline: Deadline) -> httpcore.ConnectionPool:
         """Return a pool for a single request: items are fetched once in weeks, and a pool shared by threads races."""
@@ -213,19 +216,23 @@ def _read_answer(url: str, response: httpcore.Response, max_bytes: int) -> HTTPA
     headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
     ok = response.status == HTTPStatus.OK
     if ok and headers.get("content-encoding", "identity") != "identity":
-        raise MalformedError(f"{url} answered in the encoding {headers['content-encoding']!r:.20}, not asked for")
+        raise MalformedError(
+            f"{show_url(url)} answered in the encoding {headers['content-encoding']!r:.20}, not asked for"
+        )
     body = bytearray()
     for chunk in response.iter_stream():
         body += chunk
         if not ok and len(body) >= _MAX_ERROR_BODY_BYTES:
             break
         if len(body) > max_bytes:
-            raise LimitExceededError(f"{url} answered with more than {max_bytes} bytes")
-    return HTTPAnswer(url=url, status=response.status, headers=headers, body=bytes(body))
+            raise LimitExceededError(f"{show_url(url)} answered with more than {max_bytes} bytes")
+    return HTTPAnswer(url=show_url(url), status=response.status, headers=headers, body=bytes(body))
 
 
 def read_retry_after(answer: HTTPAnswer) -> float | None:
     """Return for how many seconds a server wishes to be left alone; ``None`` where it does not say so.
+
+    It is no longer than `LONGEST_RETRY_AFTER_S`: nobody can have an item not asked for again for years.
 
     Spec:
         RFC 9110, 10.2.3: seconds, or a date, which counts from the server's own date where it gives one.
@@ -234,20 +241,14 @@ def read_retry_after(answer: HTTPAnswer) -> float | None:
     if answer.status not in _TRANSIENT or not text:
         return None
     if text.isascii() and text.isdigit():
-        return float(text)
+        return min(float(text), LONGEST_RETRY_AFTER_S)
     try:
         until = parsedate_to_datetime(text)
         now = parsedate_to_datetime(answer.headers["date"]) if "date" in answer.headers else datetime.now(UTC)
         seconds: float = (until - now).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return None
-    return max(0.0, seconds)
-
-
-def _retry_after(answer: HTTPAnswer) -> float | None:
-    """The same, but no longer than this client rests."""
-    seconds = read_retry_after(answer)
-    return None if seconds is None else min(seconds, LONGEST_RETRY_AFTER_S)
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER_S)
 
 
 def _redirection(url: str, location: str) -> str:

@@ -11,6 +11,7 @@ from verdictd.collateral.encodings import decode_crl, decode_issuer_chain
 from verdictd.collateral.http_client import BoundedHTTPClient, HTTPAnswer, read_retry_after
 from verdictd.collateral.items import CollateralItem, ItemKind, ItemName
 from verdictd.collateral.pccs_urls import PCCSAddress, Update
+from verdictd.collateral.shown_urls import hide_machines
 from verdictd.core.errors import CollateralUnavailableError, MalformedError
 from verdictd.core.limits import MAX_CRL_BYTES, MAX_SIGNED_DOCUMENT_BYTES
 from verdictd.tees.dcap.collateral import DocumentMember, RevocationList, parse_signed_document
@@ -149,4 +150,4 @@ def _server_reason(answer: HTTPAnswer) -> str:
     """Return what the server says of a failure: one line of plain text, or nothing. Safe to log."""
     text = answer.headers.get("error-message") or answer.body.decode("utf-8", errors="replace")
     line = "".join(character if character.isprintable() else " " for character in text).strip()
-    return "" if line.startswith("<") else line[:_MAX_REASON_CHARACTERS]
+    return "" if line.startswith("<") else hide_machines(line)[:_MAX_REASON_CHARACTERS]

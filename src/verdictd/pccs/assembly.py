@@ -122,7 +122,14 @@ def _listen(settings: Settings, services: Services, tokens: TokenHashes, clock: 
         connections=settings.limits.max_connections,
     )
     address = ListenAddress(settings.listen.host, settings.listen.port)
-    return WebServer(build_app(services, tokens, clock), [address], tls=tls, limits=limits)
+    app = build_app(
+        services,
+        tokens,
+        clock,
+        with_metrics=settings.metrics,
+        max_body_bytes=settings.limits.max_request_bytes,
+    )
+    return WebServer(app, [address], tls=tls, limits=limits)
 
 
 def _announce(server: WebServer) -> None:

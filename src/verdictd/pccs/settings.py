@@ -67,7 +67,6 @@ class Settings:
         refresh_period: after which everything held is asked for again, with some jitter.
         tls_certificate, tls_key: PEM files; ``None`` serves plain HTTP, on a loopback address alone.
         user_token_hash, admin_token_hash: SHA-512 of the tokens, lower-case hex; empty lets nobody in.
-        workers: how many processes serve.
         metrics: whether ``/metrics`` is served.
         log_level, log_format: what is logged, and how.
         limits: what clients may take of this machine.
@@ -87,7 +86,6 @@ class Settings:
     tls_key: Path | None = None
     user_token_hash: str = field(default="", repr=False)
     admin_token_hash: str = field(default="", repr=False)
-    workers: int = 1
     metrics: bool = True
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT

@@ -49,7 +49,6 @@ SECRETS: Final = frozenset(VARIABLES.values())
 """Settings that are never written out."""
 
 _MAX_HOURS: Final = 24 * 30
-_MAX_WORKERS: Final = 256
 _MAX_CONNECTIONS: Final = 1_000_000
 _MAX_REQUEST_BYTES: Final = 1024 * 1024 * 1024
 _MAX_UPSTREAMS: Final = 8
@@ -137,7 +136,6 @@ FIELDS: Mapping[str, Reader] = {
     "tls_key": read_path,
     "user_token_hash": read_by(parse_token_hash),
     "admin_token_hash": read_by(parse_token_hash),
-    "workers": number(1, _MAX_WORKERS),
     "metrics": read_flag,
     "log_level": one_of(LogLevel),
     "log_format": one_of(LogFormat),

@@ -17,7 +17,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.unit.collateral.fake_pccs import Answer, Clock, FakePCCS, Naps, http_client, misbehaving, serving
 from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.http_client import tls_context
-from verdictd.core.errors import CollateralUnavailableError, ConfigError, LimitExceededError, MalformedError
+from verdictd.collateral.pccs_client import read_issuer_chain, require_success
+from verdictd.core.errors import (
+    CollateralUnavailableError,
+    ConfigError,
+    LimitExceededError,
+    MalformedError,
+    VerdictdError,
+)
 
 LIMIT = 1000
 
@@ -438,3 +445,37 @@ def test_a_deadline_says_what_is_left() -> None:
     assert deadline.remaining == 3
     clock.now += 5
     assert deadline.remaining == 0
+
+
+PPID = "C0FFEE" * 64
+MACHINE = f"/pckcert?qeid={PPID[:32]}&encrypted_ppid={PPID}&pceid=0000"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(status=404, body=f"unknown: {PPID}".encode()),
+        Answer(status=404, headers={"Error-Message": f"asked {MACHINE}"}),
+        Answer(status=429, headers={"Retry-After": "60"}),
+        Answer(status=302, headers={"Location": "http://192.0.2.1/"}),
+        Answer(status=302, headers={"Location": MACHINE}),
+        Answer(headers={"Content-Encoding": "gzip"}),
+        Answer(body=bytes(LIMIT + 1)),
+        Answer(body=b""),
+    ],
+)
+def test_no_message_names_a_machine(answer: Answer) -> None:
+    pccs = FakePCCS()
+    pccs.answers[MACHINE] = answer
+    client = http_client()
+    with serving(pccs):
+        for _ in range(2):  # the second time it is said why the server is left alone
+            with pytest.raises(VerdictdError) as caught:
+                read_issuer_chain(
+                    require_success(client.get(pccs.url + MACHINE, max_bytes=LIMIT, deadline=soon())), ("Chain",)
+                )
+            assert "C0FFEE" not in str(caught.value)
+            assert pccs.url in str(caught.value)
+    with pytest.raises(VerdictdError) as caught:
+        client.get(f"http://127.0.0.1:{unused_port()}{MACHINE}", max_bytes=LIMIT, deadline=soon())
+    assert "C0FFEE" not in str(caught.value)

@@ -17,9 +17,11 @@ from tests.unit.collateral.fake_pccs import (
     http_client,
     serving,
 )
+from verdictd.collateral.attempts import LONGEST_RETRY_AFTER_S
 from verdictd.collateral.deadline import Deadline
+from verdictd.collateral.http_client import HTTPAnswer
 from verdictd.collateral.items import CollateralItem, ItemKind, ItemName, verify_item
-from verdictd.collateral.pccs_client import PCCSClient
+from verdictd.collateral.pccs_client import PCCSClient, require_success
 from verdictd.collateral.pccs_urls import UpdateType, parse_pccs_url
 from verdictd.core.errors import (
     CollateralUnavailableError,
@@ -251,3 +253,10 @@ def test_damage_is_left_for_verification_to_find(endorser: Endorser) -> None:
         item = fetch(client, endorser.key(ItemKind.TCB_INFO).name)
     with pytest.raises(VerdictdError, match="signature of TCB info does not verify"):
         verify_item(item, endorser.roots, MEMORY)
+
+
+def test_nobody_is_told_to_wait_for_an_eternity() -> None:
+    answer = HTTPAnswer(url="http://x/", status=429, headers={"retry-after": "9" * 400}, body=b"")
+    with pytest.raises(CollateralUnavailableError) as caught:
+        require_success(answer)
+    assert caught.value.retry_after_s == LONGEST_RETRY_AFTER_S

@@ -31,7 +31,6 @@ _SERVER_FLAGS: Final = {
     "--user-token-hash": "user_token_hash",
     "--admin-token-hash": "admin_token_hash",
     "--refresh-hours": "refresh_hours",
-    "--workers": "workers",
     "--no-metrics": "metrics",
     "--max-request-bytes": "limits.max_request_bytes",
     "--headers-timeout": "limits.headers_timeout_s",
@@ -102,7 +101,6 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--refresh-hours", type=int, metavar="N", help="after which everything held is asked for again (default 24)"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes that serve (default 1)")
     parser.add_argument("--no-metrics", action="store_false", default=None, help="do not serve /metrics")
     limits = parser.add_argument_group("what clients may take of this machine (defaults are Intel's)")
     limits.add_argument("--max-request-bytes", type=int, metavar="N", help="of a request's body (default 2097152)")

@@ -4,6 +4,7 @@ import argparse
 from datetime import datetime
 from typing import TextIO
 
+from verdictd.cli.file_limit import allow_many_files
 from verdictd.cli.logs import configure_logging
 from verdictd.cli.pccs.exit_codes import DONE
 from verdictd.cli.pccs.opening import serve
@@ -31,5 +32,6 @@ def _run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
         out.write(encode_settings(settings))
         return DONE
     configure_logging(settings.log_level, as_json=settings.log_format is LogFormat.JSON)
+    allow_many_files()
     serve(settings)
     return DONE

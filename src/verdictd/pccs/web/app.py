@@ -17,7 +17,7 @@ from verdictd.pccs.ports import AMDCache, CollateralCache, PCKCache, Storage
 from verdictd.pccs.web.held_items import HeldItems
 from verdictd.pccs.web.http.answers import Answer, Header
 from verdictd.pccs.web.http.endpoint import ANY, Endpoint, Handler, Observer
-from verdictd.pccs.web.http.exchange import Exchange
+from verdictd.pccs.web.http.exchange import MAX_BODY_BYTES, Exchange
 from verdictd.pccs.web.http.refusals import NO_SUCH_PATH, RequestRefusedError
 from verdictd.pccs.web.http.threads import Threads
 from verdictd.pccs.web.http.tokens import TokenHashes
@@ -34,6 +34,7 @@ V3_WARNING: Final = (
     b'299 - "PCS API version 3 is no longer available. Cached collateral downloaded from API version 3 is deprecated,'
     b' will not be refreshed, and may expire. Please migrate to API version 4."'
 )
+_AMD_THREADS: Final = 16
 _V3_HEADERS: Final[tuple[Header, ...]] = ((b"warning", V3_WARNING),)
 _Paths: TypeAlias = Mapping[str, Mapping[str, Handler]]
 
@@ -59,41 +60,64 @@ class Services:
     mode: Mode
 
 
-def build_app(services: Services, tokens: TokenHashes, clock: Callable[[], datetime]) -> Starlette:
+def build_app(
+    services: Services,
+    tokens: TokenHashes,
+    clock: Callable[[], datetime],
+    *,
+    with_metrics: bool = True,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> Starlette:
     """Build the application.
 
     Args:
         services: what the routes ask.
         tokens: hashes of the tokens of users and administrators.
         clock: gives the time (aware).
+        with_metrics: whether ``/metrics`` is served.
+        max_body_bytes: of a request.
     """
-    metrics, threads, watching_threads = Metrics(), Threads(), Threads(threads=2, max_waiting=16)
+    metrics = Metrics()
+    # One pool for each kind of wait: who waits for what upstream is slow with keeps nobody else waiting.
+    collateral_threads, pck_threads, amd_threads = Threads(), Threads(), Threads(threads=_AMD_THREADS)
+    administration_threads = Threads(threads=4, max_waiting=64)
+    watching_threads = Threads(threads=2, max_waiting=16)
     held = HeldItems(services.storage, clock)
     metrics.add(held)
-    collateral = CollateralRoutes(services.collateral, clock, threads, metrics)
+    collateral = CollateralRoutes(services.collateral, clock, collateral_threads, metrics)
     refresh = RefreshRoute((services.collateral, services.pck, services.amd), tokens, clock, services.mode)
     intel = _IntelPaths(
         collateral=collateral,
-        pck=PCKCertificateRoute(services.pck, clock, threads, metrics),
-        platforms=PlatformRoutes(services.storage, services.pck, tokens, clock, threads),
-        platform_collateral=PlatformCollateralRoute(services.import_platform_collateral, tokens, clock, threads),
+        pck=PCKCertificateRoute(services.pck, clock, pck_threads, metrics),
+        platforms=PlatformRoutes(services.storage, services.pck, tokens, clock, (pck_threads, administration_threads)),
+        platform_collateral=PlatformCollateralRoute(
+            services.import_platform_collateral, tokens, clock, administration_threads
+        ),
         refresh=refresh,
-        policies=AppraisalPolicyRoutes(services.storage, tokens, threads),
+        policies=AppraisalPolicyRoutes(services.storage, tokens, administration_threads),
     )
     watching = WatchingRoutes(services.storage, held, metrics.write, watching_threads)
+    endpoints = _Endpoints(metrics, max_body_bytes)
     # The paths that are asked for most come first: they are tried in this order.
     exact = [
-        *_at("/sgx/certification/v4", intel.sgx(4), metrics),
-        *_at("/tdx/certification/v4", intel.tdx(), metrics),
-        *_at("/sgx/certification/v3", intel.sgx(3), metrics, _V3_HEADERS),
-        *_at("", _watching_paths(watching), metrics),
+        *endpoints.at("/sgx/certification/v4", intel.sgx(4)),
+        *endpoints.at("/tdx/certification/v4", intel.tdx()),
+        *endpoints.at("/sgx/certification/v3", intel.sgx(3), _V3_HEADERS),
+        *endpoints.at("", _watching_paths(watching, with_metrics=with_metrics)),
     ]
-    amd = _at("", _amd_paths(AMDRoutes(services.amd, clock, threads, metrics)), metrics)
+    amd = endpoints.at("", _amd_paths(AMDRoutes(services.amd, clock, amd_threads, metrics)))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
-        for closing in (threads, watching_threads, refresh):
+        for closing in (
+            collateral_threads,
+            pck_threads,
+            amd_threads,
+            administration_threads,
+            watching_threads,
+            refresh,
+        ):
             closing.close()
 
     routes: list[BaseRoute] = [Route(path, endpoint) for path, endpoint in (*exact, *amd)]
@@ -134,12 +158,14 @@ class _IntelPaths:
         }
 
 
-def _watching_paths(watching: WatchingRoutes) -> _Paths:
-    return {
+def _watching_paths(watching: WatchingRoutes, *, with_metrics: bool) -> _Paths:
+    paths: dict[str, Mapping[str, Handler]] = {
         "healthz": {"GET": watching.health},
         "readyz": {"GET": watching.readiness},
-        "metrics": {"GET": watching.metrics},
     }
+    if with_metrics:
+        paths["metrics"] = {"GET": watching.metrics}
+    return paths
 
 
 def _amd_paths(amd: AMDRoutes) -> _Paths:
@@ -153,9 +179,17 @@ def _amd_paths(amd: AMDRoutes) -> _Paths:
     }
 
 
-def _at(prefix: str, paths: _Paths, observer: Observer, headers: tuple[Header, ...] = ()) -> list[tuple[str, Endpoint]]:
-    named = ((f"{prefix}/{path}", handlers) for path, handlers in paths.items())
-    return [(name, Endpoint(name, handlers, observer, headers=headers)) for name, handlers in named]
+@dataclass(frozen=True, slots=True)
+class _Endpoints:
+    observer: Observer
+    max_body_bytes: int
+
+    def at(self, prefix: str, paths: _Paths, headers: tuple[Header, ...] = ()) -> list[tuple[str, Endpoint]]:
+        named = ((f"{prefix}/{path}", handlers) for path, handlers in paths.items())
+        return [
+            (name, Endpoint(name, handlers, self.observer, headers=headers, max_body_bytes=self.max_body_bytes))
+            for name, handlers in named
+        ]
 
 
 async def _refuse_path(exchange: Exchange) -> Answer:

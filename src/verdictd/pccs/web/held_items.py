@@ -1,6 +1,6 @@
 """What is stored, as operators watch it: how much of each kind, how old, and when it expires."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from threading import Lock
 from typing import Final, NamedTuple
@@ -8,11 +8,17 @@ from typing import Final, NamedTuple
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from verdictd.collateral.items import ItemKey
-from verdictd.pccs.model import Edition, RegistrationState, StoredItem
+from verdictd.collateral.items import ItemKey, ItemKind, ItemName
+from verdictd.pccs.model import STANDARD, Edition, RegistrationState, StoredItem
 from verdictd.pccs.ports import Storage
+from verdictd.pccs.shared_source import name_attempt
 
 PREFIX: Final = "pccs_"
+_FROM: Final = ", from "
+_WANTED_BY_ALL: Final = frozenset(
+    name_attempt(STANDARD, name, "")
+    for name in (ItemName(ItemKind.QE_IDENTITY, tee="SGX"), ItemName(ItemKind.ROOT_CA_CRL))
+)
 
 
 class HeldRow(NamedTuple):
@@ -21,11 +27,13 @@ class HeldRow(NamedTuple):
     Attributes:
         kind: of the item.
         name: for a person, with its edition.
+        attempted_as: how the names of attempts to have it renewed begin.
         issue_date, expires_at, checked_at: as the stored item has them (aware).
     """
 
     kind: str
     name: str
+    attempted_as: str
     issue_date: datetime
     expires_at: datetime
     checked_at: datetime
@@ -54,23 +62,28 @@ class HeldItems(Collector):
             return tuple(self._rows.values())
 
     def missing(self) -> list[str]:
-        """Say in sentences what could not be handed out now, or not without upstream.
+        """Say in sentences what is held and has expired or cannot be renewed, and what all need and is not to be had.
+
+        What a client alone has asked for is not among it: it may have made up the family or the platform, and whoever
+        reads this need not have a token.
 
         Raises:
             StorageError: the database fails.
         """
         now = self._clock()
+        rows = self.look()
         expired = [
             f"{row.name} has expired at {row.expires_at.isoformat()}"
             if row.issue_date <= now
             else f"{row.name} is not valid before {row.issue_date.isoformat()}"
-            for row in self.look()
+            for row in rows
             if not row.issue_date <= now < row.expires_at
         ]
+        wanted = _wanted(rows)
         failing = [
             f"{attempt.name} cannot be had from upstream since {attempt.down_since.isoformat()}: {attempt.failure}"
             for attempt in self._storage.attempts.all()
-            if attempt.failure and attempt.down_since is not None
+            if attempt.failure and attempt.down_since is not None and _is_one_of(attempt.name, wanted)
         ]
         return expired + failing
 
@@ -128,9 +141,24 @@ class HeldItems(Collector):
         outcomes.add_metric(["success"], len(attempts) - failed)
         outcomes.add_metric(["failure"], failed)
         yield outcomes
-        since = [now - attempt.down_since for attempt in attempts if attempt.down_since is not None]
+        wanted = _wanted(self.look())
+        since = [
+            now - attempt.down_since
+            for attempt in attempts
+            if attempt.down_since is not None and _is_one_of(attempt.name, wanted)
+        ]
         longest = max(since).total_seconds() if since else 0.0
         yield _gauge("upstream_failing_seconds", "Since the item that fails longest could not be had.", longest)
+
+
+def _wanted(rows: Iterable[HeldRow]) -> frozenset[str]:
+    return _WANTED_BY_ALL | {row.attempted_as for row in rows}
+
+
+def _is_one_of(attempt: str, wanted: frozenset[str]) -> bool:
+    """Tell whether an attempt was for one of these, whomever it asked."""
+    name, mark, _ = attempt.partition(_FROM)
+    return f"{name}{mark}" in wanted
 
 
 def _describe(stored: StoredItem) -> HeldRow:
@@ -139,6 +167,7 @@ def _describe(stored: StoredItem) -> HeldRow:
     return HeldRow(
         kind=name.kind.value,
         name=f"{name} ({stored.edition})",
+        attempted_as=name_attempt(stored.edition, name, ""),
         issue_date=item.issue_date,
         expires_at=item.expires_at,
         checked_at=stored.checked_at,

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from socket import socket
 from typing import Final
 
@@ -21,7 +23,22 @@ from verdictd.pccs.web.tls import ReloadingCertificate, TLSFiles
 
 _LOGGER: Final = logging.getLogger(__name__)
 CERTIFICATE_CHECK_S: Final = 3.0
+_OTHER_FILES: Final = 96
+"""Kept for the database, upstreams and the rest."""
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def _fit_files(limits: ConnectionLimits) -> ConnectionLimits:
+    """Take no more connections than this process may have files open: asyncio complains of each that it cannot take.
+
+    Twice as many are open before one is cut.
+    """
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fitting = max(1, (most - _OTHER_FILES) // 2)
+    if most == resource.RLIM_INFINITY or limits.connections <= fitting:
+        return limits
+    _LOGGER.warning("%d connections are taken, not %d: only %d files may be open", fitting, limits.connections, most)
+    return replace(limits, connections=fitting)
 
 
 class WebServer:
@@ -49,7 +66,7 @@ class WebServer:
         """
         self._certificate = None if tls is None else ReloadingCertificate(tls)
         self._sockets = listen(addresses, with_tls=tls is not None)
-        self._config = LimitedConfig(app, limits=limits or ConnectionLimits(), turn_away=_turn_away)
+        self._config = LimitedConfig(app, limits=_fit_files(limits or ConnectionLimits()), turn_away=_turn_away)
         self._server = _Server(self._config, self._certificate, certificate_check_s)
 
     @property

@@ -80,19 +80,19 @@ def test_what_is_wrong_is_said_in_one_line_and_exits_with_2(words: list[str], pc
 
 def test_serve_hands_over_its_settings(pccs: Run, assembly: Assembly, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PCCS_ADMIN_TOKEN_HASH", "ab" * 64)
-    words = ["--listen", "[::1]:9", "--upstream", "https://a/", "--upstream", "intel", "--no-metrics", "--workers", "3"]
+    words = ["--listen", "[::1]:9", "--upstream", "https://a/", "--upstream", "intel", "--no-metrics"]
     assert pccs("serve", *words, "--mode", "req", "--trust-root", "x.pem", "--keep-alive", "5").code == 0
     (settings,) = assembly.served
     assert settings.upstreams == ("https://a/", "intel")
-    assert (settings.workers, settings.metrics, settings.mode) == (3, False, Mode.REQ)
+    assert (settings.metrics, settings.mode) == (False, Mode.REQ)
     assert settings.admin_token_hash == "ab" * 64
     assert settings.limits.keep_alive_s == 5
 
 
 def test_the_settings_in_effect_are_shown_as_a_file_that_means_the_same(pccs: Run, tmp_path: Path) -> None:
-    (tmp_path / "pccs.toml").write_text('mode = "offline"\nworkers = 2\n')
-    first = pccs("serve", "--check-config", "--config", tmp_path / "pccs.toml", "--workers", "5")
-    assert "workers = 5" in first.out
+    (tmp_path / "pccs.toml").write_text('mode = "offline"\nrefresh_hours = 2\n')
+    first = pccs("serve", "--check-config", "--config", tmp_path / "pccs.toml", "--refresh-hours", "5")
+    assert "refresh_hours = 5" in first.out
     (tmp_path / "again.toml").write_text(first.out)
     assert pccs("serve", "--check-config", "--config", tmp_path / "again.toml").out == first.out
 

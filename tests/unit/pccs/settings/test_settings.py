@@ -60,7 +60,6 @@ tls_certificate = "tls.pem"
 tls_key = "/keys/tls.pem"
 user_token_hash = "{HASH.upper()}"
 admin_token_hash = "{HASH}"
-workers = 4
 metrics = false
 log_level = "debug"
 log_format = "json"
@@ -173,7 +172,7 @@ def test_a_region_is_an_upstream_and_what_comes_later_is_meant(
         ('listen = "0.0.0.0:8081"', "without TLS"),
         ('listen = "pccs.example:8081"', "without TLS"),
         ('user_token_hash = "00"', "not the SHA-512"),
-        ("workers = 0", "from 1 to 256"),
+        ("workers = 1", "workers: unknown setting"),
         ('metrics = "yes"', "expected true or false"),
         ("limits = 7", r"expected the table \[limits\]"),
         ("[limits]\nmax_connections = 0", "limits.max_connections: expected a whole number"),

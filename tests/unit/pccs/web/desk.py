@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from tests.unit.collateral.endorser import DAY, START, Endorser
 from tests.unit.pccs.web.caller import Reply, call
@@ -34,7 +35,7 @@ FMSPC = ENDORSER.fmspc.hex()
 
 
 class Desk:
-    def __init__(self, *, mode: Mode = Mode.LAZY, tokens: TokenHashes = TOKENS) -> None:
+    def __init__(self, *, mode: Mode = Mode.LAZY, tokens: TokenHashes = TOKENS, **settings: Any) -> None:
         self.now = START + DAY
         self.storage = FakeStorage()
         self.collateral = FakeCollateral()
@@ -51,7 +52,7 @@ class Desk:
             import_platform_collateral=self._take_in,
             mode=mode,
         )
-        self.app = build_app(services, tokens, self.clock)
+        self.app = build_app(services, tokens, self.clock, **settings)
 
     def clock(self) -> datetime:
         return self.now

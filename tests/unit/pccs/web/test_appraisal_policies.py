@@ -87,3 +87,18 @@ def test_policies_refused(body: Any) -> None:
     reply = put(desk, body)
     assert (reply.status, reply.text) == (400, "Invalid request parameters.")
     assert desk.storage.policies.kept == []
+
+
+@pytest.mark.parametrize(("end", "status"), [("\n", 200), ("\r\n", 200), ("\n\n", 400), (" ", 400)])
+def test_a_policy_is_taken_with_the_end_of_its_line_as_it_stands_in_a_file(end: str, status: int) -> None:
+    desk = Desk()
+    text = policy(SGX) + end
+    reply = put(desk, document(text))
+    assert reply.status == status
+    if status == 200:
+        assert reply.text == hashlib.sha384(text.encode()).hexdigest()
+        assert desk.get(f"{PATH}?fmspc={FMSPC}").text == text
+
+
+def test_the_end_of_a_line_after_a_policy_of_two_parts_is_no_part_of_it() -> None:
+    assert put(Desk(), document(policy(SGX).rpartition(".")[0] + "\n")).status == 200

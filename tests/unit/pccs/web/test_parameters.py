@@ -208,6 +208,18 @@ def test_a_body_is_read_in_parts_up_to_its_limit(size: int, status: int) -> None
     assert [len(body) for body in desk.imported] == ([size] if status == 200 else [])
 
 
+def test_how_large_a_body_may_be_is_for_the_operator_to_say() -> None:
+    desk = Desk(max_body_bytes=1024)
+    assert desk.ask("PUT", f"{V4}/platformcollateral", ADMIN_HEADERS, bytes(1024)).status == 200
+    refused = desk.ask("PUT", f"{V4}/platformcollateral", ADMIN_HEADERS, bytes(1025))
+    assert refused.status == 413
+    assert "1024 bytes" in refused.headers["error-message"]
+    assert desk.ask("PUT", f"{V4}/appraisalpolicy", ADMIN_HEADERS, bytes(1025)).status == 413
+    assert desk.ask("POST", f"{V4}/platforms", USER_HEADERS, bytes(1025)).status == 413
+    larger = Desk(max_body_bytes=2 * MAX_BODY_BYTES)
+    assert larger.ask("PUT", f"{V4}/platformcollateral", ADMIN_HEADERS, bytes(MAX_BODY_BYTES + 1)).status == 200
+
+
 def test_a_client_that_hangs_up_is_not_answered() -> None:
     gone: list[Message] = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
     desk = Desk()

@@ -1,8 +1,10 @@
 """The service on real sockets: what it takes, from whom, and for how long."""
 
 import asyncio
+import contextlib
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -292,3 +294,11 @@ def test_a_signal_ends_the_service_in_order() -> None:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def test_no_more_connections_are_taken_than_files_may_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 100))
+    with served(Desk().app) as address, contextlib.ExitStack() as opened:
+        *_, third = [opened.enter_context(connect(address)) for _ in range(3)]  # two have a place
+        third.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert read_all(third).split()[1] == b"503"

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.unit.pccs.web.desk import ENDORSER, FMSPC, PCK_QUERY, QE_IDENTITY, TCB_INFO, TDX, V4, Desk
@@ -53,7 +54,7 @@ def test_what_is_stored() -> None:
     name = AMDCertificateName("vcek", "Milan", "crl")
     storage.amd.keep(amd_item(name, b"x", desk.now))
     storage.attempts.succeeded("one", desk.now)
-    storage.attempts.failed("other", desk.now - timedelta(minutes=5), "refused", None)
+    storage.attempts.failed("CRL of the root CA, from PCCS x", desk.now - timedelta(minutes=5), "refused", None)
     [(certificate, pck_set)] = desk.pck.sets.values()
     storage.platforms.known.append((pck_set.platform, (certificate.tcb,)))
     found = samples(desk)
@@ -96,12 +97,43 @@ def test_readiness_names_what_would_be_missing() -> None:
     desk = Desk()
     desk.storage.items.keep(STANDARD, TCB_INFO, desk.now)
     desk.storage.items.keep(STANDARD, QE_IDENTITY, desk.now)
-    desk.storage.attempts.failed("CRL of the root CA", desk.now, "it answered 500", None)
+    desk.storage.attempts.failed("CRL of the root CA, from PCCS x", desk.now, "it answered 500", None)
     [failing] = desk.get("/readyz").document["missing"]
-    assert failing.startswith("CRL of the root CA cannot be had from upstream since 2026-")
+    assert failing.startswith("CRL of the root CA, from PCCS x cannot be had from upstream since 2026-")
     desk.now = TCB_INFO.expires_at
     first, _, _ = desk.get("/readyz").document["missing"]
     assert first.startswith(f"SGX TCB info for FMSPC {ENDORSER.fmspc.hex()} (v4/standard) has expired at ")
     assert desk.get("/readyz").status == 200
     desk.now = TCB_INFO.issue_date - timedelta(seconds=1)
     assert "is not valid before 2026-" in desk.get("/readyz").document["missing"][0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SGX TCB info for FMSPC 001122334455, v4/standard",
+        f"SGX TCB info for FMSPC {FMSPC}, v4/1000",
+        "SGX QE identity, v4/1000",
+        "PCK certificates of the platform C0FFEE00 0000",
+    ],
+)
+def test_what_a_client_made_up_does_not_look_like_an_outage(name: str) -> None:
+    desk = Desk()
+    desk.storage.items.keep(STANDARD, TCB_INFO, desk.now)
+    desk.storage.attempts.failed(f"{name}, from PCCS x", desk.now, "it answered 404", None)
+    desk.now += timedelta(hours=1)
+    assert desk.get("/readyz").document["missing"] == []
+    assert samples(desk)["pccs_upstream_failing_seconds",] == 0
+    desk.storage.attempts.failed(
+        f"SGX TCB info for FMSPC {FMSPC}, v4/standard, from PCCS x", desk.now, "it answered 500", None
+    )
+    desk.now += timedelta(minutes=1)
+    assert len(desk.get("/readyz").document["missing"]) == 1
+    assert samples(desk)["pccs_upstream_failing_seconds",] == 60
+
+
+def test_without_metrics_there_is_no_such_path() -> None:
+    desk = Desk(with_metrics=False)
+    assert desk.get("/metrics").status == desk.get("/METRICS/").status == 404
+    assert desk.get("/healthz").status == 200
+    assert desk.get("/readyz").status == 200

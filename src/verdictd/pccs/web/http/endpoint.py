@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from verdictd.core.errors import VerdictdError
 from verdictd.pccs.errors import StorageError, UnavailableError
 from verdictd.pccs.web.http.answers import Answer, Header
-from verdictd.pccs.web.http.exchange import Exchange
+from verdictd.pccs.web.http.exchange import MAX_BODY_BYTES, Exchange
 from verdictd.pccs.web.http.refusals import ClientGoneError, RequestRefusedError, as_unavailable, make_refusal
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -35,7 +35,13 @@ class Endpoint:
     """Answers the requests for one path."""
 
     def __init__(
-        self, name: str, handlers: Mapping[str, Handler], observer: Observer, *, headers: tuple[Header, ...] = ()
+        self,
+        name: str,
+        handlers: Mapping[str, Handler],
+        observer: Observer,
+        *,
+        headers: tuple[Header, ...] = (),
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         """Describe a path.
 
@@ -44,6 +50,7 @@ class Endpoint:
             handlers: by method; GET's answers HEAD too.
             observer: counts.
             headers: of every answer.
+            max_body_bytes: of a request.
         """
         self._name = name
         self._handlers = dict(handlers)
@@ -51,11 +58,12 @@ class Endpoint:
             self._handlers.setdefault("HEAD", handlers["GET"])
         self._observer = observer
         self._headers = headers
+        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI has it."""
         began = perf_counter()
-        exchange = Exchange(scope, receive)
+        exchange = Exchange(scope, receive, max_body_bytes=self._max_body_bytes)
         try:
             answer = await self._answer(exchange)
         except ClientGoneError:

@@ -16,6 +16,7 @@ MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 MAX_QUERY_BYTES: Final = 16 * 1024
 MAX_PATH_BYTES: Final = 1024
 MAX_PARAMETERS: Final = 64
+_MAX_LENGTH_DIGITS: Final = 12
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:~-]{1,128}")
 _REMEDY: Final = "see docs/pccs-api.md for the parameters of each route"
 
@@ -30,13 +31,14 @@ class Exchange:
         query: after the ``?``, percent-encoded.
     """
 
-    __slots__ = ("_headers", "query", "receive", "request_id", "scope")
+    __slots__ = ("_headers", "_max_body_bytes", "query", "receive", "request_id", "scope")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self.scope = scope
         self.receive = receive
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.query: bytes = scope["query_string"]
+        self._max_body_bytes = max_body_bytes
         self.request_id = choose_request_id(self.header(b"request-id"))
 
     @property
@@ -86,7 +88,7 @@ class Exchange:
         """Return the body.
 
         Raises:
-            RequestRefusedError: 413, longer than `MAX_BODY_BYTES`; 415, compressed.
+            RequestRefusedError: 413, longer than it may be; 415, compressed.
             ClientGoneError: the client hung up.
         """
         encoding = self.header(b"content-encoding").lower()
@@ -98,8 +100,8 @@ class Exchange:
                 remedy="send it as it is, without Content-Encoding",
             )
         length = self.header(b"content-length")
-        if length.isdigit() and (len(length) > 9 or int(length) > MAX_BODY_BYTES):
-            raise _too_large()
+        if length.isdigit() and (len(length) > _MAX_LENGTH_DIGITS or int(length) > self._max_body_bytes):
+            raise _too_large(self._max_body_bytes)
         parts: list[bytes] = []
         size = 0
         while True:
@@ -108,8 +110,8 @@ class Exchange:
                 raise ClientGoneError
             part: bytes = message.get("body", b"")
             size += len(part)
-            if size > MAX_BODY_BYTES:
-                raise _too_large()
+            if size > self._max_body_bytes:
+                raise _too_large(self._max_body_bytes)
             parts.append(part)
             if not message.get("more_body", False):
                 return b"".join(parts)
@@ -161,12 +163,12 @@ def parse_query(query: bytes) -> dict[str, str]:
     return parameters
 
 
-def _too_large() -> RequestRefusedError:
+def _too_large(limit: int) -> RequestRefusedError:
     return RequestRefusedError(
-        f"the body is longer than {MAX_BODY_BYTES} bytes",
+        f"the body is longer than {limit} bytes",
         status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         problem="too-large",
-        remedy="send fewer platforms at once, or use `pccs import` for a large bundle",
+        remedy="send fewer platforms at once, use `pccs import` for a large file, or raise limits.max_request_bytes",
     )
 
 

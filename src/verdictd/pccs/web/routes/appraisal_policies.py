@@ -33,7 +33,8 @@ PLATFORM_CLASSES: Final = frozenset(
 """Class ids of policies for platforms: SGX, TDX 1.0 and TDX 1.5. A policy has to hold one of them."""
 TDQE_CLASS: Final = "3769258c-75e6-4bc7-8d72-d2b0e224cad2"
 """Class id of policies for the TD quoting enclave, which may stand before it."""
-_JWT: Final = re.compile(r"[A-Za-z0-9_-]+={0,2}(?:\.[A-Za-z0-9_-]*={0,2})+")
+_JWT: Final = re.compile(r"[A-Za-z0-9_-]+={0,2}(?:\.[A-Za-z0-9_-]*={0,2})+(?:\r?\n)?")
+"""With the end of the line that stands in its file: Intel's administration tool sends the file as it is."""
 
 
 class AppraisalPolicyRoutes:
@@ -86,7 +87,7 @@ def read_policy(document: dict[str, JSONValue]) -> AppraisalPolicy:
 
 
 def _read_classes(text: str) -> list[str]:
-    encoded = text.split(".")[1].rstrip("=")
+    encoded = text.rstrip().split(".")[1].rstrip("=")
     try:
         payload = json.loads(base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True))
         policies = json.loads(payload["policy_payload"])["policy_array"]

@@ -23,20 +23,34 @@ class PlatformRoutes:
     """Answers from the registrations and platforms that are stored."""
 
     def __init__(
-        self, storage: Storage, pck: PCKCache, tokens: TokenHashes, clock: Callable[[], datetime], threads: Threads
+        self,
+        storage: Storage,
+        pck: PCKCache,
+        tokens: TokenHashes,
+        clock: Callable[[], datetime],
+        threads: tuple[Threads, Threads],
     ) -> None:
+        """Make the routes.
+
+        Args:
+            storage: what waits, and what is cached.
+            pck: takes registrations.
+            tokens: of users and administrators.
+            clock: tells the time (aware).
+            threads: in which upstream is asked for what registers, and in which lists are made.
+        """
         self._storage = storage
         self._pck = pck
         self._tokens = tokens
         self._clock = clock
-        self._threads = threads
+        self._asking, self._listing = threads
 
     async def register(self, exchange: Exchange) -> Answer:
         """Answer POST."""
         self._tokens.require_user(exchange)
         updates = read_updates(exchange.parameters())
         registration = read_registration(await exchange.read_json_object())
-        await self._threads.run(self._pck.register, registration, self._clock(), updates=updates)
+        await self._asking.run(self._pck.register, registration, self._clock(), updates=updates)
         return make_answer(SUCCESS_TEXT, TEXT)
 
     async def show(self, exchange: Exchange) -> Answer:
@@ -44,10 +58,10 @@ class PlatformRoutes:
         self._tokens.require_admin(exchange)
         source = exchange.parameters().get("source") or RegistrationState.NEW.value
         if source in {RegistrationState.NEW.value, RegistrationState.NOT_AVAILABLE.value}:
-            taken = await self._threads.run(self._storage.registrations.take, RegistrationState(source))
+            taken = await self._listing.run(self._storage.registrations.take, RegistrationState(source))
             return _list([_describe_registration(registration) for registration in taken])
         fmspcs = _read_fmspcs(source)
-        return await self._threads.run(self._list_cached, fmspcs)
+        return await self._listing.run(self._list_cached, fmspcs)
 
     def _list_cached(self, fmspcs: tuple[bytes, ...]) -> Answer:
         platforms = self._storage.platforms.platforms(fmspcs)
