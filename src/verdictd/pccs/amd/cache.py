@@ -1,7 +1,8 @@
 """Hands out AMD's certificates and CRLs, over a database that several processes share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from random import SystemRandom
 from typing import Final, get_args
 
 from verdictd.core.errors import VerdictdError
@@ -19,6 +20,8 @@ _CRLS: Final = tuple(
     for key_type in get_args(AMDKeyType)
 )
 _PAUSE_AFTER_FAILURE: Final = timedelta(minutes=10)
+_SHORTEST_SHARE: Final = 0.8
+_RANDOM: Final = SystemRandom()
 
 
 class StoredAMDCache:
@@ -38,6 +41,7 @@ class StoredAMDCache:
         *,
         mode: Mode,
         refresh_period: timedelta = timedelta(hours=24),
+        random: Callable[[], float] = _RANDOM.random,
     ) -> None:
         """Make a cache; nothing is asked yet.
 
@@ -47,14 +51,16 @@ class StoredAMDCache:
             fetcher: asks upstream.
             verifier: knows the roots.
             mode: when upstream is asked.
-            refresh_period: after which a CRL is asked for again.
+            refresh_period: after which a CRL is asked for again, a random part less: caches that started together do
+                not ask together.
+            random: gives numbers from 0 to 1.
         """
         self._storage = storage
         self._held = held
         self._fetcher = fetcher
         self._verifier = verifier
         self._mode = mode
-        self._refresh_period = refresh_period
+        self._refresh_period = refresh_period * (_SHORTEST_SHARE + (1 - _SHORTEST_SHARE) * random())
 
     def held(self, name: AMDCertificateName, at: datetime) -> AMDItem | None:
         """See `AMDCache.held`."""
@@ -81,7 +87,7 @@ class StoredAMDCache:
         item = AMDItem(name=name, content=content, expires_at=found.expires_at, sequence=found.sequence, fetched_at=at)
         there = self._storage.get(name)
         if there is None or (there.sequence, there.expires_at) <= (item.sequence, item.expires_at):
-            self._held.keep(item, at)
+            self._held.keep(item)
         return item
 
     def refresh(self, at: datetime) -> Sequence[tuple[str, str]]:
@@ -113,7 +119,7 @@ class StoredAMDCache:
 
     def _refresh(self, name: AMDCertificateName) -> tuple[str, str]:
         try:
-            self._fetcher.fetch(name)
+            self._fetcher.fetch(name, anew=True)
         except VerdictdError as error:
             return describe(name), str(error)
         return describe(name), ""

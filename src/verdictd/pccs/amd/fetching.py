@@ -10,8 +10,10 @@ from verdictd.collateral.single_flight import SingleFlight
 from verdictd.core.errors import CollateralUnavailableError, VerdictdError
 from verdictd.pccs.amd.held import HeldAMD
 from verdictd.pccs.amd.kds import KDSUpstream
-from verdictd.pccs.amd.refusals import busy, explain_failure, not_in_time, rate_limited
+from verdictd.pccs.amd.recent_refusals import RecentRefusals
+from verdictd.pccs.amd.refusals import busy, explain_failure, not_in_time, rate_limited, require_unmasked
 from verdictd.pccs.amd.verification import AMDVerifier
+from verdictd.pccs.errors import UnavailableError
 from verdictd.pccs.model import AMDCertificateName, AMDItem
 from verdictd.pccs.ports import Storage
 from verdictd.pccs.shared_source import LEASE_SLACK_S, OnUpstream, ignore_upstream
@@ -61,42 +63,65 @@ class AMDFetcher:
         self._on_upstream = on_upstream
         self._ticks = ticks
         self._sleep = sleep
-        self._flights: SingleFlight[AMDCertificateName] = SingleFlight(max_flights=_MAX_WAITING)
+        self._leaves: SingleFlight[AMDCertificateName] = SingleFlight(max_flights=_MAX_WAITING)
+        self._others: SingleFlight[AMDCertificateName] = SingleFlight(max_flights=_MAX_WAITING)
+        self._refusals = RecentRefusals()
 
-    def fetch(self, name: AMDCertificateName) -> AMDItem:
+    def fetch(self, name: AMDCertificateName, *, anew: bool = False) -> AMDItem:
         """Have an item fetched and stored, once for all who ask for it; for a leaf the chain too, where it is missing.
 
+        Args:
+            name: of what.
+            anew: ask although it could not be had just now.
         Raises:
             UnavailableError: it cannot be had.
             StorageError: the database failed.
         """
-        began = self._clock()
-        found: list[AMDItem] = []
-        flight = self._flights.start(name, lambda: found.append(self._fetch_with_chain(name, began)))
-        if flight is None:
-            raise busy()
-        try:
-            flight.result(timeout=self._call_seconds)
-        except TimeoutError as error:
-            late = CollateralUnavailableError(f"no answer within {self._call_seconds:g} s")
-            raise explain_failure(name, late, None) from error
-        item = found[0] if found else self._held.stored(name, began)
-        if item is None:  # whoever began the flight has stored it, and it has come to its end since
-            raise explain_failure(name, CollateralUnavailableError("it expires as it comes"), None)
-        return item
+        require_unmasked(name)
+        refusal = None if anew else self._refusals.find(name, self._clock())
+        if refusal is not None:
+            raise refusal
+        return self._join(name, self._call_seconds)
 
     def last_attempt_at(self, name: AMDCertificateName) -> datetime | None:
         """Return when upstream was last asked for an item, by whatever process."""
         attempt = self._storage.attempts.get(self._label(name))
         return None if attempt is None else attempt.at
 
-    def _fetch_with_chain(self, name: AMDCertificateName, began: datetime) -> AMDItem:
+    def _join(self, name: AMDCertificateName, seconds: float) -> AMDItem:
+        """Begin to fetch an item, or wait with whoever has begun.
+
+        Leaves have flights apart: each may wait for the one that fetches its chain.
+        """
+        began = self._clock()
+        found: list[AMDItem] = []
+        flights = self._leaves if name.what == "leaf" else self._others
+        flight = flights.start(name, lambda: found.append(self._fetch(name, began)))
+        if flight is None:
+            raise busy()
+        try:
+            flight.result(timeout=seconds)
+        except TimeoutError as error:
+            late = CollateralUnavailableError(f"no answer within {seconds:g} s")
+            raise explain_failure(name, late, None) from error
+        item = found[0] if found else self._held.stored(name, began)
+        if item is None:  # whoever began the flight has stored it, and it has come to its end since
+            raise explain_failure(name, CollateralUnavailableError("it expires as it comes"), None)
+        return item
+
+    def _fetch(self, name: AMDCertificateName, began: datetime) -> AMDItem:
         deadline = Deadline.after(self._call_seconds * 0.9, self._ticks)
-        if name.what == "leaf":
-            chain = AMDCertificateName(name.key_type, name.product, "cert_chain")
-            if not self._held.is_usable(chain, began):
-                self._fetch_shared(chain, began, deadline)
-        return self._fetch_shared(name, began, deadline)
+        try:
+            if name.what == "leaf":
+                chain = AMDCertificateName(name.key_type, name.product, "cert_chain")
+                if not self._held.is_usable(chain, began):
+                    self._join(chain, deadline.remaining)
+            item = self._fetch_shared(name, began, deadline)
+        except UnavailableError as error:
+            self._refusals.add(name, error, self._clock())
+            raise
+        self._refusals.forget(name)
+        return item
 
     def _fetch_shared(self, name: AMDCertificateName, began: datetime, deadline: Deadline) -> AMDItem:
         """Fetch unless another process does, or has done so since this was wanted."""
@@ -135,9 +160,8 @@ class AMDFetcher:
             raise not_in_time(name, found.not_before, found.expires_at)
         self._held.require_not_revoked(name, found)
         item = AMDItem(name=name, content=content, expires_at=found.expires_at, sequence=found.sequence, fetched_at=at)
-        self._held.keep(item, at)
-        stored = self._storage.amd.get(name)  # a CRL with a higher number stays
-        return item if stored is None else stored
+        self._held.keep(item)
+        return self._held.stored(name, at) or item  # a CRL with a higher number stays
 
     def _note_failure(self, label: str, error: VerdictdError) -> None:
         """Note a failure; where the service was asked too often, for all that it could be asked for."""

@@ -45,18 +45,21 @@ class HeldAMD:
         item = self._storage.get(name)
         if item is None or at >= item.expires_at:
             return None
-        self.require_not_revoked(name, self._verifier.verify(name, item.content))
+        found = self._verifier.verify(name, item.content)
+        if at < found.not_before:
+            return None
+        self.require_not_revoked(name, found)
         self._remember(item, at)
         return item
 
-    def keep(self, item: AMDItem, at: datetime) -> None:
-        """Store an item. A CRL or chain may take the ground from under what is in memory, which is then forgotten."""
+    def keep(self, item: AMDItem) -> None:
+        """Store an item. What is in memory, and would no longer be read from the database, is forgotten."""
         self._storage.keep(item)
-        if item.name.what != "leaf":
-            with self._lock:
+        with self._lock:
+            if item.name.what == "leaf":
+                self._memory.pop(item.name, None)
+            else:  # a CRL or a chain may take the ground from under all others
                 self._memory.clear()
-        elif at < item.expires_at:
-            self._remember(item, at)
 
     def require_not_revoked(self, name: AMDCertificateName, found: VerifiedAMD) -> None:
         """Refuse what stands under an ASK or ASVK that a CRL lists which is held, be it past its time.

@@ -16,7 +16,7 @@ from verdictd.core.limits import MAX_CERTIFICATE_BYTES, MAX_CHAIN_BYTES, MAX_CRL
 from verdictd.pccs.model import AMDCertificateName, AMDProduct
 
 DEFAULT_PAUSE_S: Final = 30.0
-"""For which the service is left alone where it refuses for being asked too often, and does not say for how long."""
+"""For which the service is left alone where it refuses for being asked too often, and says of no time for how long."""
 _LIMITS: Final = {"leaf": MAX_CERTIFICATE_BYTES, "cert_chain": MAX_CHAIN_BYTES, "crl": MAX_CRL_BYTES}
 _SVNS: Final[dict[AMDProduct, dict[str, int]]] = {
     "Milan": {"blSPL": 0, "teeSPL": 1, "snpSPL": 6, "ucodeSPL": 7},
@@ -65,7 +65,7 @@ class KDSUpstream:
         try:
             return require_success(replace(answer, url=_without_chip(answer, name))).body
         except CollateralUnavailableError as error:
-            if error.status == HTTPStatus.TOO_MANY_REQUESTS and error.retry_after_s is None:
+            if error.status == HTTPStatus.TOO_MANY_REQUESTS and not error.retry_after_s:
                 error.retry_after_s = DEFAULT_PAUSE_S
             raise
 

@@ -94,6 +94,21 @@ def revoked(name: AMDCertificateName) -> UnavailableError:
     )
 
 
+def require_unmasked(name: AMDCertificateName) -> None:
+    """Refuse to ask for a chip of no id.
+
+    Raises:
+        UnavailableError: the id is zeros, as it stands in the reports of a machine that does not tell its own.
+    """
+    if name.what == "leaf" and name.key_type == "vcek" and not any(name.chip_id):
+        raise UnavailableError(
+            "the chip id is all zeros: the machine masks its own",
+            status=NO_CACHE_DATA,
+            problem="platform-unknown",
+            remedy="take the VCEK from the machine's owner, or a VLEK, or have MaskChipId (SNP_CONFIG) cleared there",
+        )
+
+
 def busy() -> UnavailableError:
     """Refuse what would be one request to upstream too many."""
     return UnavailableError(

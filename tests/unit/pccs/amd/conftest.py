@@ -124,7 +124,9 @@ def start(tmp_path: Path, roots: AMDRoots, kds: KDS, clock: Clock) -> Iterator[C
         held = HeldAMD(storage.amd, verifier)
         upstream = KDSUpstream("https://kds.invalid", cast("BoundedHTTPClient", kds))
         fetcher = AMDFetcher(storage, held, upstream, verifier, holder=f"process {len(opened)}", clock=clock)
-        return Process(StoredAMDCache(storage.amd, held, fetcher, verifier, mode=mode), storage, verifier)
+        return Process(
+            StoredAMDCache(storage.amd, held, fetcher, verifier, mode=mode, random=lambda: 1.0), storage, verifier
+        )
 
     yield start_one
     for storage in opened:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.unit.pccs.amd.conftest import CHAIN, CHIP, CRL, KDS, LEAF, NOW, VLEK, Clock, Process
 from verdictd.core.errors import AuthenticityError, VerdictdError
+from verdictd.pccs.amd.cache import StoredAMDCache
 from verdictd.pccs.errors import UnavailableError
 from verdictd.pccs.model import AMDCertificateName, Mode
 from verdictd.simulator.amd_certificates import AMDTCB, PSS, SHA384, issue_amd_crl, issue_endorsement_key
@@ -81,6 +82,7 @@ def test_nothing_is_handed_out_past_its_time(start: Start, kds: KDS, clock: Cloc
     kds.is_down = True
     assert refused(process, CRL, clock) == (502, "upstream-down")
     kds.is_down = False
+    clock.pass_by(seconds=10)
     assert process.cache.find(CRL, clock()).expires_at == clock() + timedelta(days=10)
 
 
@@ -282,4 +284,23 @@ def test_a_chain_that_another_process_has_renewed_is_read_anew(
     one.cache.offer(CHAIN, renewed, clock())
     leaf = issue_endorsement_key(kds.pki.spec("vcek", CHIP, SVNS, NOW), other.ask.key)
     assert two.cache.offer(LEAF, leaf, clock()).content == leaf
-    assert two.cache.find(CHAIN, clock()).content == renewed
+    assert two.cache.find(CHAIN, clock.pass_by(seconds=60)).content == renewed
+
+
+def test_caches_that_started_together_do_not_refresh_together(start: Start, kds: KDS, clock: Clock) -> None:
+    process = start()
+    process.cache.find(CRL, clock())
+    early = StoredAMDCache(
+        process.storage.amd,
+        process.cache._held,
+        process.cache._fetcher,
+        process.verifier,
+        mode=Mode.LAZY,
+        random=lambda: 0.0,
+    )
+    clock.pass_by(hours=19.2)
+    kds.asked.clear()
+    process.cache.refresh_due(clock())
+    assert not kds.asked
+    early.refresh_due(clock())
+    assert kds.asked == ["/vcek/v1/Milan/crl"]
