@@ -3,6 +3,7 @@
 from fuzz.target import FuzzTarget
 from fuzz.targets import (
     air_gap,
+    amd_certificates,
     appraisal,
     cbor,
     certificate,
@@ -35,6 +36,7 @@ from fuzz.targets import (
 
 _MODULES = (
     air_gap,
+    amd_certificates,
     appraisal,
     cbor,
     certificate,
