@@ -265,3 +265,21 @@ def test_what_is_offered_under_a_revoked_intermediate_is_refused(start: Start, k
 def test_the_crl_of_another_product_is_refused(start: Start, kds: KDS, clock: Clock) -> None:
     with pytest.raises(AuthenticityError, match="expected that of Genoa"):
         start().cache.offer(CRL._replace(product="Genoa"), crl(kds.pki, 5), clock())
+
+
+def test_a_chain_that_another_process_has_renewed_is_read_anew(
+    start: Start, kds: KDS, clock: Clock, other: AMDPKI
+) -> None:
+    one, two = start(), start()
+    two.cache.find(CHAIN, clock())
+    old = kds.pki.ask.certificate
+    builder = x509.CertificateBuilder(
+        old.issuer, old.subject, other.ask.key.public_key(), 0x10002, NOW, NOW + timedelta(days=10_000)
+    )
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    renewed = builder.sign(kds.pki.ark.key, SHA384, rsa_padding=PSS).public_bytes(Encoding.PEM) + kds.pki.ark.pem
+    one.cache.offer(CHAIN, renewed, clock())
+    leaf = issue_endorsement_key(kds.pki.spec("vcek", CHIP, SVNS, NOW), other.ask.key)
+    assert two.cache.offer(LEAF, leaf, clock()).content == leaf
+    assert two.cache.find(CHAIN, clock()).content == renewed
