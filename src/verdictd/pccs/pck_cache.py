@@ -231,7 +231,7 @@ class StoredPCKCache:
         return platform
 
     def _note_unavailable(self, pck_set: PCKSet) -> None:
-        """Have the TCBs that there is no certificate for yet listed for whoever fetches them, as Intel's service does."""
+        """Have the TCBs without a certificate listed for whoever fetches them, as Intel's service does."""
         if self._mode is Mode.REQ:
             for tcb in pck_set.unavailable:
                 self._storage.registrations.add(
