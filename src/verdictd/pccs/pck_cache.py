@@ -113,7 +113,7 @@ class StoredPCKCache:
             return
         pck_set = self._storage.platforms.get(platform.key)
         if pck_set is None or not pck_set.is_complete or pck_set.platform.manifest != platform.manifest:
-            pck_set = self._fetcher.fetch(platform, raw_tcb, at, may_displace=True)
+            pck_set = self._fetcher.fetch(platform, raw_tcb, at, anew=pck_set is not None, may_displace=True)
         self._note_unavailable(pck_set)
         self._fetch_family(pck_set.platform, at, updates)
         if raw_tcb is not None:
