@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from verdictd.appraisal.appraiser import Appraiser, Platform
-from verdictd.collateral.service import FoundCollateral
+from verdictd.collateral.found import FoundCollateral
 from verdictd.simulator.certificate_builder import issue_certificate
 from verdictd.simulator.hardware import Hardware
 from verdictd.simulator.keys import Credential

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from verdictd.appraisal.verifiers import JUDGED_KINDS, VerifierName
-from verdictd.collateral.service import FoundCollateral
+from verdictd.collateral.found import FoundCollateral
 from verdictd.core.checks import Check, CheckResult
 from verdictd.core.errors import VerdictdError
 from verdictd.core.result import AppraisalResult

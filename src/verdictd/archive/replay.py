@@ -19,7 +19,7 @@ from verdictd.archive.material import (
     decode_settings,
 )
 from verdictd.archive.reader import Bundle
-from verdictd.collateral.service import FoundCollateral
+from verdictd.collateral.found import FoundCollateral
 from verdictd.core.checks import CheckResult
 from verdictd.core.errors import MalformedError
 from verdictd.core.result import AppraisalResult, JSONValue

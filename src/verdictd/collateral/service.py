@@ -12,9 +12,9 @@ Rules, in the order in which they decide:
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from threading import BoundedSemaphore, Lock
@@ -23,12 +23,12 @@ from typing import Final
 from verdictd.collateral.attempts import Attempts
 from verdictd.collateral.deadline import Deadline, MonotonicClock
 from verdictd.collateral.disk_cache import DiskCache, KeptItem
+from verdictd.collateral.found import FoundCollateral
 from verdictd.collateral.held import HeldItem
 from verdictd.collateral.items import (
     TEE,
     CollateralItem,
     ItemKey,
-    ItemKind,
     ItemName,
     VerifiedItem,
     join_collateral,
@@ -57,24 +57,6 @@ _TOO_MANY: Final = "too much else is being fetched"
 
 OnNewer = Callable[[CollateralItem, bool], None]
 """Told of an item, and whether a peer brought it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundCollateral:
-    """Collateral for a platform.
-
-    Attributes:
-        collateral: raw, for the appraisal to verify and judge; each item names its source.
-        reasons: for each kind of item that is missing or not in time, a sentence that says why.
-    """
-
-    collateral: Collateral
-    reasons: Mapping[ItemKind, str] = field(default_factory=dict)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """The reasons alone."""
-        return tuple(self.reasons.values())
 
 
 class CollateralService:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from verdictd.appraisal.appraiser import Appraiser, Platform, identify_platform
+from verdictd.collateral.found import FoundCollateral
 from verdictd.collateral.open_sources import open_pccs, open_pccs_from_qcnl, open_source
 from verdictd.collateral.pccs_urls import alibaba_pccs_url
 from verdictd.collateral.qcnl import load_qcnl
-from verdictd.collateral.service import CollateralService, FoundCollateral, OnNewer
+from verdictd.collateral.service import CollateralService, OnNewer
 from verdictd.collateral.sources import CollateralSource
 from verdictd.core.errors import CollateralError
 from verdictd.daemon.settings import CollateralSettings

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Final
 
 from verdictd.collateral.deadline import MonotonicClock
-from verdictd.collateral.items import CollateralItem, ItemKind, ItemName, VerifiedItem, verify_item
+from verdictd.collateral.items import CollateralItem, ItemKey, ItemKind, ItemName, VerifiedItem, verify_item
 from verdictd.collateral.service import CollateralService
 from verdictd.collateral.sources import CollateralSource
 from verdictd.core.errors import CollateralUnavailableError
@@ -91,6 +91,7 @@ class StoredCollateralCache:
         self._memory = FactMemory()
         self._lock = Lock()
         self._shelves: OrderedDict[Edition, _Shelf] = OrderedDict()
+        self._tried: OrderedDict[Edition, _Shelf] = OrderedDict()
         self._revision = 0
         self._following = Lock()
         self.follow(clock())
@@ -110,10 +111,10 @@ class StoredCollateralCache:
 
     def _find(self, edition: Edition, name: ItemName, at: datetime, *, may_ask: bool) -> VerifiedItem:
         where = _edition_of(edition, name)
-        shelf = self._shelf(where)
+        shelf = self._shelf_to_ask(where, name, at)
         found = shelf.service.held_item(name, at)
         if found is not None:
-            return found
+            return self._put_up(where, shelf, found)
         if not may_ask:
             raise self._explain_unasked(name, where)
         if not shelf.sources:
@@ -132,7 +133,7 @@ class StoredCollateralCache:
         found = shelf.service.held_item(name, at)
         if found is None:  # it expired in this very moment
             raise self._explain_unasked(name, where)
-        return found
+        return self._put_up(where, shelf, found)
 
     def _explain_unasked(self, name: ItemName, edition: Edition) -> UnavailableError:
         if self._mode is Mode.OFFLINE:
@@ -216,11 +217,39 @@ class StoredCollateralCache:
             shelf = self._shelves.get(edition)
             if shelf is None:
                 shelf = self._shelves[edition] = self._make_shelf(edition)
-                numbered = [each for each in self._shelves if isinstance(each.update, int)]
-                for each in numbered[:-MAX_NUMBERED]:
-                    del self._shelves[each]
+                self._let_go()
             self._shelves.move_to_end(edition)
             return shelf
+
+    def _shelf_to_ask(self, edition: Edition, name: ItemName, at: datetime) -> _Shelf:
+        """Return where to look. A number that anybody may name displaces nothing before there is something under it."""
+        if not isinstance(edition.update, int):
+            return self._shelf(edition)
+        with self._lock:
+            shelf = self._shelves.get(edition) or self._tried.get(edition)
+            if shelf is None:
+                shelf = self._tried[edition] = self._make_shelf(edition)
+                while len(self._tried) > MAX_NUMBERED:
+                    self._tried.popitem(last=False)
+        if edition not in self._shelves:
+            for root in self._roots.roots:
+                stored = self._storage.items.get(edition, ItemKey(root.fingerprint, name))
+                if stored is not None:
+                    shelf.service.offer(stored.item.item, at)
+        return shelf
+
+    def _put_up(self, edition: Edition, shelf: _Shelf, found: VerifiedItem) -> VerifiedItem:
+        with self._lock:
+            self._tried.pop(edition, None)
+            self._shelves.setdefault(edition, shelf)
+            self._shelves.move_to_end(edition)
+            self._let_go()
+        return found
+
+    def _let_go(self) -> None:
+        numbered = [each for each in self._shelves if isinstance(each.update, int)]
+        for each in numbered[:-MAX_NUMBERED]:
+            del self._shelves[each]
 
     def _make_shelf(self, edition: Edition) -> _Shelf:
         upstreams = () if self._mode is Mode.OFFLINE else tuple(self._make_sources(edition))

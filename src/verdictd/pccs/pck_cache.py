@@ -1,9 +1,10 @@
 """Hands out PCK certificates and takes registrations, over a database that several processes share."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, get_args
 
 from cryptography import x509
 
@@ -20,6 +21,7 @@ from verdictd.pccs.model import (
     PlatformKey,
     RawTCB,
     Registration,
+    RegistrationState,
 )
 from verdictd.pccs.pck_fetching import PCKFetcher
 from verdictd.pccs.ports import Storage
@@ -27,9 +29,11 @@ from verdictd.pccs.selection import select_certificate
 from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
 from verdictd.tees.dcap.endorsements import verify_pck_crl, verify_tcb_info
 from verdictd.tees.dcap.memory import FactMemory
+from verdictd.tees.dcap.pck import PCKCAType
 from verdictd.tees.dcap.tcb_info import TCBInfo
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
+_LOGGER: Final = logging.getLogger(__name__)
 EARLY: Final = Edition(update="early")
 
 
@@ -79,17 +83,24 @@ class StoredPCKCache:
         self, key: PlatformKey, raw_tcb: RawTCB, enc_ppid: bytes, at: datetime
     ) -> tuple[PCKCertificate, PCKSet]:
         """See `PCKCache.certificate`."""
-        chosen = self._answered(key, raw_tcb, at) or self._choose_held(key, raw_tcb, at)
+        chosen = self.held(key, raw_tcb, at)
         if chosen is None:
-            pck_set = self._fetcher.fetch(self._platform_to_ask_for(key, enc_ppid), raw_tcb, at)
+            pck_set = self._held_set(key, at)
+            if pck_set is None:
+                pck_set = self._fetcher.fetch(self._platform_to_ask_for(key, enc_ppid), raw_tcb, at)
             chosen = self._answered(key, raw_tcb, at) or self._choose(pck_set, raw_tcb, at)
+            self._require_not_revoked(*chosen, at)
+        return chosen
+
+    def held(self, key: PlatformKey, raw_tcb: RawTCB, at: datetime) -> tuple[PCKCertificate, PCKSet] | None:
+        """See `PCKCache.held`."""
+        chosen = self._answered(key, raw_tcb, at)
         if chosen is None:
-            raise UnavailableError(
-                f"no PCK certificate of the platform is for a TCB as low as {raw_tcb}",
-                status=NO_CACHE_DATA,
-                problem="no-cache-data",
-                remedy="update the platform's microcode and firmware: the vendor has ended its oldest TCB levels",
-            )
+            pck_set = self._held_set(key, at)
+            info = None if pck_set is None else self._held_tcb_info(pck_set.platform.fmspc, at)
+            if pck_set is None or info is None:
+                return None
+            chosen = self._choose(pck_set, raw_tcb, at, info)
         self._require_not_revoked(*chosen, at)
         return chosen
 
@@ -97,11 +108,13 @@ class StoredPCKCache:
         """See `PCKCache.register`."""
         platform, raw_tcb = registration.platform, registration.raw_tcb
         if self._mode is Mode.OFFLINE:
-            self._storage.registrations.add(registration)
+            if self._storage.platforms.get(platform.key) is None:
+                self._storage.registrations.add(registration)
             return
         pck_set = self._storage.platforms.get(platform.key)
         if pck_set is None or not pck_set.is_complete or pck_set.platform.manifest != platform.manifest:
-            pck_set = self._fetcher.fetch(platform, raw_tcb, at)
+            pck_set = self._fetcher.fetch(platform, raw_tcb, at, anew=pck_set is not None, may_displace=True)
+        self._note_unavailable(pck_set)
         self._fetch_family(pck_set.platform, at, updates)
         if raw_tcb is not None:
             self._choose(pck_set, raw_tcb, at)
@@ -136,35 +149,54 @@ class StoredPCKCache:
         found = self._storage.platforms.answer(key, raw_tcb)
         return found if found is not None and at < found[0].expires_at else None
 
-    def _choose_held(self, key: PlatformKey, raw_tcb: RawTCB, at: datetime) -> tuple[PCKCertificate, PCKSet] | None:
-        """Choose among what is held, where that is all there is, or more is not to be had."""
+    def _held_set(self, key: PlatformKey, at: datetime) -> PCKSet | None:
+        """Return what is held of a platform, where that is all there is, or more is not to be had."""
         pck_set = self._storage.platforms.get(key)
-        if pck_set is None or not (pck_set.is_complete or self._mode is not Mode.LAZY):
-            return None
-        return self._choose(pck_set, raw_tcb, at)
+        if pck_set is None or self._mode is not Mode.LAZY:
+            return pck_set
+        is_of_use = pck_set.is_complete and any(at < each.expires_at for each in pck_set.certificates)
+        return pck_set if is_of_use else None
 
-    def _choose(self, pck_set: PCKSet, raw_tcb: RawTCB, at: datetime) -> tuple[PCKCertificate, PCKSet] | None:
-        """Choose among the certificates of a platform, and remember the choice; ``None`` where none fits."""
+    def _choose(
+        self, pck_set: PCKSet, raw_tcb: RawTCB, at: datetime, info: TCBInfo | None = None
+    ) -> tuple[PCKCertificate, PCKSet]:
+        """Choose among the certificates of a platform, and remember the choice.
+
+        Raises:
+            UnavailableError: none fits, or TCB info of the family cannot be had.
+        """
         in_time = [certificate for certificate in pck_set.certificates if at < certificate.expires_at]
-        info = self._tcb_info(pck_set.platform.fmspc, at)
+        info = info or self._tcb_info(pck_set.platform.fmspc, at)
         chosen = select_certificate(in_time, raw_tcb, info)
+        if chosen is None and pck_set.unavailable:
+            raise UnavailableError(
+                "the vendor has no PCK certificate yet for a TCB level that the platform reaches",
+                status=CERTIFICATES_UNAVAILABLE,
+                problem="certificates-unavailable",
+                remedy="ask again later: the vendor issues them after a platform has registered",
+            )
         if chosen is None:
-            if pck_set.unavailable and pck_set.is_complete:
-                raise UnavailableError(
-                    "the vendor has no PCK certificate yet for a TCB level that the platform reaches",
-                    status=CERTIFICATES_UNAVAILABLE,
-                    problem="certificates-unavailable",
-                    remedy="ask again later: the vendor issues them after a platform has registered",
-                )
-            return None
+            raise UnavailableError(
+                f"no PCK certificate of the platform is for a TCB as low as {raw_tcb}",
+                status=NO_CACHE_DATA,
+                problem="no-cache-data",
+                remedy="update the platform's microcode and firmware: the vendor has ended its oldest TCB levels",
+            )
         if pck_set.is_complete and not pck_set.unavailable:  # else a better one may come
             self._storage.platforms.keep_answer(pck_set.platform.key, raw_tcb, chosen.tcb)
         return chosen, pck_set
 
-    def _tcb_info(self, fmspc: bytes, at: datetime) -> TCBInfo:
-        """Return TCB info of a family: the early one where it is held, as Intel's service does."""
+    def _held_tcb_info(self, fmspc: bytes, at: datetime) -> TCBInfo | None:
+        """Return TCB info of a family that is in memory: the early one where it is held, as Intel's service does."""
         name = ItemName(ItemKind.TCB_INFO, tee="SGX", fmspc=fmspc)
-        item = self._collateral.held(EARLY, name, at) or self._collateral.fetch(STANDARD, name, at)
+        item = self._collateral.held(EARLY, name, at) or self._collateral.held(STANDARD, name, at)
+        return None if item is None else self._parse(item)
+
+    def _tcb_info(self, fmspc: bytes, at: datetime) -> TCBInfo:
+        name = ItemName(ItemKind.TCB_INFO, tee="SGX", fmspc=fmspc)
+        return self._held_tcb_info(fmspc, at) or self._parse(self._collateral.fetch(STANDARD, name, at))
+
+    def _parse(self, item: VerifiedItem) -> TCBInfo:
         raw = item.item.raw
         assert isinstance(raw, SignedDocument)
         return verify_tcb_info(raw, self._roots, self._memory).info
@@ -185,9 +217,9 @@ class StoredPCKCache:
                 problem=problem,
                 remedy="register it (PCKIDRetrievalTool, or pccs register), or import its certificates",
             )
-        platform = replace(known or Platform(key=key), enc_ppid=enc_ppid or (known.enc_ppid if known else b""))
-        if platform.manifest:
-            return platform
+        if known is not None and (known.manifest or known.enc_ppid):
+            return known  # whatever PPID a client names: the platform said its own before
+        platform = replace(known or Platform(key=key), enc_ppid=enc_ppid)
         if not platform.enc_ppid:
             raise UnavailableError(
                 f"the platform {key.qe_id:.32} is not known here, and its encrypted PPID, by which upstream knows it,"
@@ -198,10 +230,17 @@ class StoredPCKCache:
             )
         return platform
 
+    def _note_unavailable(self, pck_set: PCKSet) -> None:
+        """Have the TCBs without a certificate listed for whoever fetches them, as Intel's service does."""
+        if self._mode is Mode.REQ:
+            for tcb in pck_set.unavailable:
+                self._storage.registrations.add(
+                    Registration(platform=pck_set.platform, raw_tcb=tcb, state=RegistrationState.NOT_AVAILABLE)
+                )
+
     def _fetch_family(self, platform: Platform, at: datetime, updates: Sequence[str]) -> None:
         """Have everything cached that is needed to appraise a family's evidence."""
         assert platform.ca is not None
-        crls = (ItemName(ItemKind.PCK_CRL, pck_ca=platform.ca), ItemName(ItemKind.ROOT_CA_CRL))
         names = (
             ItemName(ItemKind.TCB_INFO, tee="SGX", fmspc=platform.fmspc),
             ItemName(ItemKind.QE_IDENTITY, tee="SGX"),
@@ -211,8 +250,22 @@ class StoredPCKCache:
         for edition in dict.fromkeys(each for update in updates for each in wanted[update]):
             for name in names:
                 self._collateral.fetch(edition, name, at)
-        for name in crls:
-            self._collateral.fetch(STANDARD, name, at)
+            for name in (
+                ItemName(ItemKind.TCB_INFO, tee="TDX", fmspc=platform.fmspc),
+                ItemName(ItemKind.QE_IDENTITY, tee="TDX"),
+            ):
+                self._fetch_if_there_is(edition, name, at)
+        self._collateral.fetch(STANDARD, ItemName(ItemKind.PCK_CRL, pck_ca=platform.ca), at)
+        self._collateral.fetch(STANDARD, ItemName(ItemKind.ROOT_CA_CRL), at)
+        for ca in get_args(PCKCAType):
+            self._fetch_if_there_is(STANDARD, ItemName(ItemKind.PCK_CRL, pck_ca=ca), at)
+
+    def _fetch_if_there_is(self, edition: Edition, name: ItemName, at: datetime) -> None:
+        """Fetch what not every platform needs: TDX exists on few, and the other CA's CRL is for other platforms."""
+        try:
+            self._collateral.fetch(edition, name, at)
+        except UnavailableError as error:
+            _LOGGER.info("%s is not fetched: %s", name, error.message)
 
     def _require_not_revoked(self, certificate: PCKCertificate, pck_set: PCKSet, at: datetime) -> None:
         """Refuse what a CRL that is held revokes. Clients judge by their own CRL: this only spares them."""

@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 from verdictd.collateral.deadline import Deadline, MonotonicClock
 from verdictd.collateral.single_flight import SingleFlight
-from verdictd.core.errors import CollateralUnavailableError, VerdictdError
+from verdictd.core.errors import AuthenticityError, CollateralUnavailableError, VerdictdError
 from verdictd.pccs.errors import NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, UnavailableError
 from verdictd.pccs.model import PCKSet, Platform, PlatformKey, RawTCB
-from verdictd.pccs.pck_offers import verify_pck_set
+from verdictd.pccs.pck_offers import read_ppid, verify_pck_set
 from verdictd.pccs.pck_upstream import PCKUpstream
 from verdictd.pccs.ports import Storage
 from verdictd.pccs.shared_source import LEASE_SLACK_S, OnUpstream, ignore_upstream
@@ -21,6 +21,15 @@ from verdictd.tees.dcap.trust_roots import TrustRoots
 
 _POLL_S: Final = 0.05
 _MAX_WAITING: Final = 64
+
+
+class _Wanted(NamedTuple):
+    """See the arguments of `PCKFetcher.fetch`."""
+
+    platform: Platform
+    raw_tcb: RawTCB | None
+    anew: bool
+    may_displace: bool
 
 
 class PCKFetcher:
@@ -64,9 +73,24 @@ class PCKFetcher:
         self._memory = FactMemory()
         self._flights: SingleFlight[PlatformKey] = SingleFlight(max_flights=_MAX_WAITING)
 
-    def fetch(self, platform: Platform, raw_tcb: RawTCB | None, at: datetime, *, anew: bool = False) -> PCKSet:
+    def fetch(
+        self,
+        platform: Platform,
+        raw_tcb: RawTCB | None,
+        at: datetime,
+        *,
+        anew: bool = False,
+        may_displace: bool = False,
+    ) -> PCKSet:
         """Have a platform's certificates fetched and stored, once for all who ask for them.
 
+        Args:
+            platform: what upstream knows it by.
+            raw_tcb: for which a cache is asked; ``None`` where it is not known.
+            at: the instant (aware).
+            anew: whether upstream is to be asked although it has just been.
+            may_displace: whether certificates of another processor may take the place of what is held under the same
+                key, as when a platform registers again; whoever merely asks for a certificate may not have that done.
         Raises:
             UnavailableError: they cannot be had.
         """
@@ -76,7 +100,8 @@ class PCKFetcher:
         began = self._clock()
         found: list[PCKSet] = []
         flight = self._flights.start(
-            platform.key, lambda: found.append(self._fetch_shared(platform, raw_tcb, began, at, anew=anew))
+            platform.key,
+            lambda: found.append(self._fetch_shared(_Wanted(platform, raw_tcb, anew, may_displace), began, at)),
         )
         if flight is None:
             raise UnavailableError(
@@ -99,11 +124,10 @@ class PCKFetcher:
         assert pck_set is not None  # whoever began the flight has stored it
         return pck_set
 
-    def _fetch_shared(
-        self, platform: Platform, raw_tcb: RawTCB | None, began: datetime, at: datetime, *, anew: bool
-    ) -> PCKSet:
+    def _fetch_shared(self, wanted: _Wanted, began: datetime, at: datetime) -> PCKSet:
         """Fetch unless another process does, or has done so since this was wanted."""
         deadline = Deadline.after(self._call_seconds * 0.9, self._ticks)
+        platform = wanted.platform
         label = f"PCK certificates of the platform {platform.key.qe_id:.64} {platform.key.pce_id}"
         while not self._storage.leases.acquire(label, self._holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
             if not deadline.remaining:
@@ -116,15 +140,16 @@ class PCKFetcher:
         try:
             there = self._storage.platforms.get(platform.key)
             since = began - timedelta(seconds=self._call_seconds)
-            if not anew and there is not None and there.is_complete and there.fetched_at >= since:
+            if not wanted.anew and there is not None and there.is_complete and there.fetched_at >= since:
                 return there
-            return self._ask(platform, raw_tcb, label, deadline, at)
+            return self._ask(wanted, there, label, deadline, at)
         finally:
             self._storage.leases.release(label, self._holder)
 
-    def _ask(self, platform: Platform, raw_tcb: RawTCB | None, label: str, deadline: Deadline, at: datetime) -> PCKSet:
+    def _ask(self, wanted: _Wanted, there: PCKSet | None, label: str, deadline: Deadline, at: datetime) -> PCKSet:
+        platform, raw_tcb = wanted.platform, wanted.raw_tcb
         attempt = self._storage.attempts.get(label)
-        if attempt is not None and attempt.not_before is not None and at < attempt.not_before:
+        if not wanted.anew and attempt is not None and attempt.not_before is not None and at < attempt.not_before:
             raise UnavailableError(
                 f"{attempt.failure}; upstream is asked again from {attempt.not_before:%Y-%m-%d %H:%M:%S} UTC on",
                 status=NOT_NOW,
@@ -137,6 +162,8 @@ class PCKFetcher:
             try:
                 offered = upstream.fetch(platform, raw_tcb, deadline.share(len(self._upstreams) - len(failures)))
                 pck_set = verify_pck_set(offered, self._roots, self._memory)
+                if there is not None and not wanted.may_displace:
+                    self._require_same_processor(there, pck_set)
                 self._storage.platforms.keep(pck_set)
                 if not pck_set.is_complete and raw_tcb is not None:  # a cache has chosen it for this TCB
                     self._storage.platforms.keep_answer(platform.key, raw_tcb, pck_set.certificates[0].tcb)
@@ -149,7 +176,24 @@ class PCKFetcher:
                 return pck_set
         raise self._explain(label, failures)
 
+    def _require_same_processor(self, there: PCKSet, new: PCKSet) -> None:
+        """Refuse certificates of another processor than those that are held: anybody may name any key and any PPID."""
+        if read_ppid(there, self._roots, self._memory) != read_ppid(new, self._roots, self._memory):
+            raise AuthenticityError(
+                "the certificates are another processor's than those that are held for this quoting enclave",
+                remedy="register the platform anew if its processor was replaced",
+            )
+
     def _explain(self, label: str, failures: list[VerdictdError]) -> UnavailableError:
+        if all(
+            isinstance(each, CollateralUnavailableError) and each.status == HTTPStatus.NOT_FOUND for each in failures
+        ):
+            return UnavailableError(  # no outage: anybody can ask for a platform that there is not
+                f"upstream does not know the platform: {'; '.join(each.message for each in failures)}",
+                status=NO_CACHE_DATA,
+                problem="ppid-refused",
+                remedy="check the encrypted PPID, or register the platform with the vendor (its manifest)",
+            )
         now = self._clock()
         pauses = [
             each.retry_after_s
@@ -160,15 +204,6 @@ class PCKFetcher:
         what = "; ".join(each.message for each in failures)
         self._storage.attempts.failed(label, now, what, not_before)
         attempt = self._storage.attempts.get(label)
-        if all(
-            isinstance(each, CollateralUnavailableError) and each.status == HTTPStatus.NOT_FOUND for each in failures
-        ):
-            return UnavailableError(
-                f"upstream does not know the platform: {what}",
-                status=NO_CACHE_DATA,
-                problem="ppid-refused",
-                remedy="check the encrypted PPID, or register the platform with the vendor (its manifest)",
-            )
         return explain_unavailable(CollateralUnavailableError(what), failures, [attempt])
 
 

@@ -82,6 +82,12 @@ def verify_pck_set(offered: OfferedPCKSet, roots: TrustRoots, memory: FactMemory
     )
 
 
+def read_ppid(pck_set: PCKSet, roots: TrustRoots, memory: FactMemory) -> bytes:
+    """Return the PPID (16 bytes) that the certificates of a verified set state: it tells one processor from another."""
+    pem = pck_set.certificates[0].pem + b"\n" + pck_set.issuer_chain
+    return verify_pck_chain(pem, roots, memory).platform.ppid
+
+
 def earliest_expiry(certificates: Sequence[PCKCertificate]) -> datetime:
     """Return when the first of a platform's certificates expires."""
     return min(certificate.expires_at for certificate in certificates)

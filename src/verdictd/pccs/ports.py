@@ -217,6 +217,13 @@ class CollateralCache(Protocol):
 class PCKCache(Protocol):
     """Hands out PCK certificates, and takes registrations."""
 
+    def held(self, key: PlatformKey, raw_tcb: RawTCB, at: datetime) -> tuple[PCKCertificate, PCKSet] | None:
+        """Return what is stored, whatever upstream does; ``None`` sends the caller to `certificate`.
+
+        Raises:
+            UnavailableError: upstream would have nothing else to say.
+        """
+
     def certificate(
         self, key: PlatformKey, raw_tcb: RawTCB, enc_ppid: bytes, at: datetime
     ) -> tuple[PCKCertificate, PCKSet]:

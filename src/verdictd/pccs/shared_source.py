@@ -13,6 +13,7 @@ from verdictd.collateral.sources import CollateralSource
 from verdictd.core.errors import CollateralUnavailableError, MalformedError, VerdictdError
 from verdictd.pccs.model import Edition, StoredItem
 from verdictd.pccs.ports import Storage
+from verdictd.pccs.unavailable import NOT_THERE
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
@@ -154,11 +155,13 @@ class SharedSource:
             for verified in self._verify(items, name):
                 self._storage.items.keep(self._edition, verified, self._clock())
         except VerdictdError as error:
+            self._on_upstream(label, str(error), time.monotonic() - began)
+            if isinstance(error, CollateralUnavailableError) and error.status in NOT_THERE:
+                raise  # no outage: anybody can ask for what there is not
             at = self._clock()
             pause = error.retry_after_s if isinstance(error, CollateralUnavailableError) else None
             not_before = None if pause is None else at + timedelta(seconds=pause)
             self._storage.attempts.failed(label, at, str(error), not_before)
-            self._on_upstream(label, str(error), time.monotonic() - began)
             raise
         self._storage.attempts.succeeded(label, self._clock())
         self._on_upstream(label, "", time.monotonic() - began)

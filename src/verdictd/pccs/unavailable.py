@@ -1,13 +1,15 @@
 """Why there is no item, as a client is told: with the status that Intel's clients know how to take."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from verdictd.core.errors import CollateralUnavailableError, VerdictdError
 from verdictd.pccs.errors import INTEGRITY, NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, UnavailableError
 from verdictd.pccs.model import Attempt
 from verdictd.tees.dcap.context import format_instant
 
-_NOT_THERE = frozenset({400, 404, 410, 461, 462})
+NOT_THERE: Final = frozenset({400, 404, 410, 461, 462})
+"""What an upstream answers where it has nothing, and never will have without somebody's doing."""
 _TOO_MANY = 429
 
 
@@ -24,7 +26,7 @@ def explain_unavailable(
     since = _down_since(attempts)
     message = f"{error.message}{since}"
     unavailable = [each for each in failures if isinstance(each, CollateralUnavailableError)]
-    if any(each.status in _NOT_THERE for each in unavailable):
+    if any(each.status in NOT_THERE for each in unavailable):
         return UnavailableError(
             message,
             status=NO_CACHE_DATA,

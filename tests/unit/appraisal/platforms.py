@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from functools import cache
 
 from verdictd.appraisal.appraiser import Appraiser, Platform
+from verdictd.collateral.found import FoundCollateral
 from verdictd.collateral.items import ItemKind
-from verdictd.collateral.service import FoundCollateral
 from verdictd.ratstls.certificate_builder import Identity, build_identity
 from verdictd.simulator.attester import SimulatedAttester
 from verdictd.simulator.enclave import EnclaveSpec

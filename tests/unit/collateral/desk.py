@@ -7,8 +7,9 @@ from threading import Lock
 
 from tests.unit.collateral.endorser import APPRAISED, DAY, START, Endorser
 from verdictd.collateral.deadline import Deadline
+from verdictd.collateral.found import FoundCollateral
 from verdictd.collateral.items import CollateralItem, ItemKind, ItemName
-from verdictd.collateral.service import CollateralService, FoundCollateral
+from verdictd.collateral.service import CollateralService
 from verdictd.collateral.sources import FixedSource
 from verdictd.core.errors import CollateralUnavailableError
 from verdictd.tees.dcap.collateral import Collateral

@@ -10,8 +10,9 @@ import pytest
 from tests.unit.collateral.endorser import DAY, START
 from verdictd.appraisal.appraiser import Appraiser, Platform
 from verdictd.collateral.files import load_collateral
+from verdictd.collateral.found import FoundCollateral
 from verdictd.collateral.open_sources import open_source
-from verdictd.collateral.service import CollateralService, FoundCollateral
+from verdictd.collateral.service import CollateralService
 from verdictd.collateral.sources import CollateralSource
 from verdictd.core.result import AppraisalResult
 from verdictd.simulator.collateral_file import encode_collateral_file

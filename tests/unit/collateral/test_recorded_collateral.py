@@ -12,9 +12,10 @@ from tests.unit.collateral.fake_pccs import Answer, FakePCCS, chain_header, der_
 from tests.vectors import VECTORS, needs_vectors, vector
 from verdictd.appraisal.appraiser import Appraiser, Platform
 from verdictd.collateral.files import load_collateral
+from verdictd.collateral.found import FoundCollateral
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemKind, ItemName, verify_item
 from verdictd.collateral.open_sources import open_pccs
-from verdictd.collateral.service import CollateralService, FoundCollateral
+from verdictd.collateral.service import CollateralService
 from verdictd.collateral.store import CollateralStore, OfferStatus
 from verdictd.tees.dcap.acceptance import ANY_STATUS_BUT_REVOKED, Acceptance
 from verdictd.tees.dcap.collateral import Collateral

@@ -213,6 +213,9 @@ class MemoryPCK:
         self.unknown: set[PlatformKey] = set()
         self.outcomes: list[tuple[str, str]] = []
 
+    def held(self, key: PlatformKey, raw_tcb: RawTCB, at: datetime) -> tuple[PCKCertificate, PCKSet] | None:
+        return self._storage.platforms.answer(key, raw_tcb)
+
     def certificate(
         self, key: PlatformKey, raw_tcb: RawTCB, enc_ppid: bytes, at: datetime
     ) -> tuple[PCKCertificate, PCKSet]:

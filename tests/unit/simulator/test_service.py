@@ -236,7 +236,7 @@ def test_connection_is_reset(server: CollateralServer, connection: http.client.H
         _ask(connection, TCB)
     connection.close()
     assert _ask(connection, TCB)[0].status == 200
-    assert [entry.status for entry in server.service.log.entries()] == [0, 200]
+    _wait_until(lambda: [entry.status for entry in server.service.log.entries()] == [0, 200])
 
 
 def test_manifest_travels_in_a_body(connection: http.client.HTTPConnection) -> None:

@@ -35,6 +35,8 @@ V3_WARNING: Final = (
     b' will not be refreshed, and may expire. Please migrate to API version 4."'
 )
 _AMD_THREADS: Final = 16
+_LOOK_UP_THREADS: Final = 8
+"""For what the database answers by itself: no upstream that stalls holds these up."""
 _V3_HEADERS: Final[tuple[Header, ...]] = ((b"warning", V3_WARNING),)
 _Paths: TypeAlias = Mapping[str, Mapping[str, Handler]]
 
@@ -79,6 +81,7 @@ def build_app(
     """
     metrics = Metrics()
     # One pool for each kind of wait: who waits for what upstream is slow with keeps nobody else waiting.
+    look_up_threads = Threads(threads=_LOOK_UP_THREADS)
     collateral_threads, pck_threads, amd_threads = Threads(), Threads(), Threads(threads=_AMD_THREADS)
     administration_threads = Threads(threads=4, max_waiting=64)
     watching_threads = Threads(threads=2, max_waiting=16)
@@ -88,7 +91,7 @@ def build_app(
     refresh = RefreshRoute((services.collateral, services.pck, services.amd), tokens, clock, services.mode)
     intel = _IntelPaths(
         collateral=collateral,
-        pck=PCKCertificateRoute(services.pck, clock, pck_threads, metrics),
+        pck=PCKCertificateRoute(services.pck, clock, look_up_threads, pck_threads, metrics),
         platforms=PlatformRoutes(services.storage, services.pck, tokens, clock, (pck_threads, administration_threads)),
         platform_collateral=PlatformCollateralRoute(
             services.import_platform_collateral, tokens, clock, administration_threads
@@ -112,6 +115,7 @@ def build_app(
         yield
         for closing in (
             collateral_threads,
+            look_up_threads,
             pck_threads,
             amd_threads,
             administration_threads,

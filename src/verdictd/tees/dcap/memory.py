@@ -65,7 +65,8 @@ class FactMemory:
                 self._bytes -= _size(forgotten)
 
     def __len__(self) -> int:
-        return len(self._facts)
+        with self._lock:  # while a fact is added there may be one too many
+            return len(self._facts)
 
 
 def _size(key: FactKey) -> int:

@@ -72,10 +72,10 @@ def test_what_a_test_seals_itself_is_a_bundle() -> None:
     assert read(seal(LINES[:-1])) == read(GOOD)
 
 
-@pytest.mark.parametrize("size", range(0, len(GOOD), 97))
-def test_a_bundle_that_was_cut_off_is_noticed(size: int) -> None:
+@pytest.mark.parametrize("percent", range(0, 100, 2))
+def test_a_bundle_that_was_cut_off_is_noticed(percent: int) -> None:
     with pytest.raises(MalformedError):
-        read(GOOD[:size])
+        read(GOOD[: len(GOOD) * percent // 100])
 
 
 @pytest.mark.parametrize("missing", range(1, len(LINES)))

@@ -264,3 +264,41 @@ def test_whatever_happens_nothing_expired_or_older_is_handed_out_and_what_is_in_
                     assert number_of(found) >= newest[which]
                     newest[which], held_until[which] = number_of(found), found.expires_at
         assert world.upstream.most_at_once <= 1
+
+
+def test_numbers_that_anybody_may_name_displace_no_edition_that_is_held(world: World) -> None:
+    numbered = Edition(update=17)
+    cache = world.cache(mode=Mode.OFFLINE)
+    cache.offer(numbered, identity(world, 17), world.now)
+    for number in range(1000, 1000 + 2 * MAX_NUMBERED):
+        with pytest.raises(UnavailableError):
+            cache.find(Edition(update=number), QE, world.now)
+    assert cache.held(numbered, QE, world.now) is not None
+
+
+def test_an_edition_that_was_let_go_is_found_in_the_database_again(world: World) -> None:
+    cache = world.cache(mode=Mode.OFFLINE)
+    for number in range(1, MAX_NUMBERED + 3):
+        cache.offer(Edition(update=number), identity(world, number), world.now)
+    assert cache.held(Edition(update=1), QE, world.now) is None
+    assert number_of(cache.find(Edition(update=1), QE, world.now)) == 1
+
+
+def test_an_address_of_a_trusted_vendor_names_its_crl_and_no_other_is_looked_at(world: World) -> None:
+    cache = world.cache(mode=Mode.OFFLINE)
+    root_crl = world.endorser.root_ca_crl(1, day=1, days=99)
+    cache.offer(STANDARD, root_crl, world.now)
+    cache.offer(STANDARD, world.endorser.pck_crl(1, day=1, days=99), world.now)
+    assert cache.crl_at("https://tee-sim.invalid/SimulatedSGXRootCA.der", world.now) == root_crl.raw.der  # type: ignore[union-attr]
+    assert cache.crl_at("https://tee-sim.invalid/sgx/certification/v4/pckcrl?ca=platform&encoding=der", world.now)
+    for uri in (
+        "https://tee-sim.invalid/other.der",
+        "https://example.invalid/sgx/certification/v4/pckcrl?ca=platform",
+        "http://tee-sim.invalid/sgx/certification/v4/pckcrl?ca=platform",
+        "https://tee-sim.invalid/sgx/certification/v4/pckcrl?ca=other",
+        "file:///etc/passwd",
+        "http://[",
+        "https://tee-sim.invalid/" + "a" * 2048,
+    ):
+        with pytest.raises(UnavailableError, match="no distribution point"):
+            cache.crl_at(uri, world.now)

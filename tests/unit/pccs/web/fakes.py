@@ -251,6 +251,9 @@ class FakePCK:
         )
         self.refuses_registrations = False
 
+    def held(self, key: PlatformKey, raw_tcb: RawTCB, at: datetime) -> tuple[PCKCertificate, PCKSet] | None:
+        return None
+
     def certificate(
         self, key: PlatformKey, raw_tcb: RawTCB, enc_ppid: bytes, at: datetime
     ) -> tuple[PCKCertificate, PCKSet]:

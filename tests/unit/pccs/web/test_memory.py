@@ -30,7 +30,9 @@ class Certificates:
         self.ticks = 0.0
         self.threads = Threads()
         desk = Desk()
-        self.route = PCKCertificateRoute(pck, desk.clock, self.threads, Metrics(), ticks=lambda: self.ticks)
+        self.route = PCKCertificateRoute(
+            pck, desk.clock, self.threads, self.threads, Metrics(), ticks=lambda: self.ticks
+        )
 
 
 def filled() -> FakePCK:

@@ -39,6 +39,7 @@ class PCKCertificateRoute:
         self,
         cache: PCKCache,
         clock: Callable[[], datetime],
+        look_ups: Threads,
         threads: Threads,
         counter: HitCounter,
         *,
@@ -46,6 +47,7 @@ class PCKCertificateRoute:
     ) -> None:
         self._cache = cache
         self._clock = clock
+        self._look_ups = look_ups
         self._threads = threads
         self._counter = counter
         self._ticks = ticks
@@ -72,6 +74,9 @@ class PCKCertificateRoute:
             raise
 
     async def _look_up(self, asked: _Asked) -> Answer:
+        found = await self._look_ups.run(self._cache.held, asked.key, asked.raw_tcb, self._clock())
+        if found is not None:
+            return encode_certificate(*found)
         certificate, pck_set = await self._threads.run(
             self._cache.certificate, asked.key, asked.raw_tcb, asked.enc_ppid, self._clock()
         )
