@@ -91,8 +91,12 @@ def verify_signature(key: rsa.RSAPublicKey, signature: bytes, body: bytes, what:
 
     Raises:
         AuthenticityError: it does not verify.
+
+    Spec: RFC 8017, 8.1.2. The library takes a signature without the zeros at its beginning for the same.
     """
     try:
+        if len(signature) * 8 != key.key_size:
+            raise InvalidSignature
         key.verify(signature, body, _PSS, _SHA384)
     except InvalidSignature as error:
         raise AuthenticityError(f"the signature of {what} does not verify under the key of {issuer}") from error

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.unit.tees.amd.conftest import NOW
@@ -15,6 +17,7 @@ from verdictd.simulator.amd_pki import AMDPKI
 from verdictd.tees.amd.certificates import verify_chain, verify_leaf
 from verdictd.tees.amd.revocation import verify_crl
 from verdictd.tees.amd.roots import AMDRoots, parse_amd_roots
+from verdictd.tees.amd.signed import verify_signature
 
 
 def der(tag: int, *parts: bytes) -> bytes:
@@ -132,3 +135,12 @@ def test_a_root_that_may_not_vouch_is_refused(
     root = builder.add_extension(usage, critical=True).sign(signer, SHA384, rsa_padding=PSS)
     with pytest.raises(ConfigError, match=message):
         parse_amd_roots(root.public_bytes(Encoding.PEM), "x.pem")
+
+
+def test_a_signature_without_its_first_zero_is_refused() -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    signature = next(found for _ in count() if not (found := key.sign(b"it", PSS, SHA384))[0])
+    verify_signature(key.public_key(), signature, b"it", "it", "its issuer")
+    for other in (signature[1:], b"\0" + signature):
+        with pytest.raises(AuthenticityError, match="does not verify"):
+            verify_signature(key.public_key(), other, b"it", "it", "its issuer")
