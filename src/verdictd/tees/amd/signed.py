@@ -87,12 +87,10 @@ def require_algorithm(outer: bytes, inner: Element, what: str) -> None:
 
 
 def verify_signature(key: rsa.RSAPublicKey, signature: bytes, body: bytes, what: str, issuer: str) -> None:
-    """Verify a signature.
+    """Verify a signature, which has the length of the key (RFC 8017, 8.1.2): the library takes one without zeros too.
 
     Raises:
         AuthenticityError: it does not verify.
-
-    Spec: RFC 8017, 8.1.2. The library takes a signature without the zeros at its beginning for the same.
     """
     try:
         if len(signature) * 8 != key.key_size:
