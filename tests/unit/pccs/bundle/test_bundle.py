@@ -72,16 +72,17 @@ def test_what_a_test_seals_itself_is_a_bundle() -> None:
     assert read(seal(LINES[:-1])) == read(GOOD)
 
 
-@pytest.mark.parametrize("size", range(0, len(GOOD), 97))
-def test_a_bundle_that_was_cut_off_is_noticed(size: int) -> None:
+@pytest.mark.parametrize("percent", range(100))
+def test_a_bundle_that_was_cut_off_is_noticed(percent: int) -> None:
+    """By its share: how long it is differs from one run to the next, for signatures and keys do."""
     with pytest.raises(MalformedError):
-        read(GOOD[:size])
+        read(GOOD[: len(GOOD) * percent // 100])
 
 
-@pytest.mark.parametrize("missing", range(1, len(LINES)))
-def test_a_line_that_is_missing_is_noticed(missing: int) -> None:
-    with pytest.raises(MalformedError):
-        read(zstd.compress(b"".join(LINES[:missing] + LINES[missing + 1 :])))
+def test_each_line_that_is_missing_is_noticed() -> None:
+    for missing in range(1, len(LINES)):
+        with pytest.raises(MalformedError):
+            read(zstd.compress(b"".join(LINES[:missing] + LINES[missing + 1 :])))
 
 
 @given(st.data())
