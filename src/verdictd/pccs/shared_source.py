@@ -170,7 +170,7 @@ class SharedSource:
         return newest
 
     def _keep_newest(self, verified: VerifiedItem) -> CollateralItem:
-        """Store an item, and return what is newest: another process may have had a newer one than upstream gives now."""
+        """Store an item, and return the newest: another process may have had a newer one than upstream gives now."""
         self._storage.items.keep(self._edition, verified, self._clock())
         stored = self._storage.items.get(self._edition, verified.key)
         is_newer = stored is not None and stored.item.replaces(verified)

@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 
+from verdictd.collateral.attempts import LONGEST_RETRY_AFTER_S
 from verdictd.core.errors import CollateralUnavailableError, VerdictdError
 from verdictd.pccs.errors import INTEGRITY, NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, UnavailableError
 from verdictd.pccs.model import Attempt
 from verdictd.tees.dcap.context import format_instant
 
 _NOT_THERE = frozenset({400, 404, 410, 461, 462})
-_TOO_MANY = 429
 
 
 def explain_unavailable(
     error: VerdictdError, failures: Sequence[VerdictdError], attempts: Sequence[Attempt | None]
 ) -> UnavailableError:
-    """Choose the status by what upstreams answered: what one does not have, no repetition brings.
+    """Choose the status by what upstreams answered: what none of them has, no repetition brings.
 
     Args:
         error: what the client is told.
@@ -24,7 +24,9 @@ def explain_unavailable(
     since = _down_since(attempts)
     message = f"{error.message}{since}"
     unavailable = [each for each in failures if isinstance(each, CollateralUnavailableError)]
-    if any(each.status in _NOT_THERE for each in unavailable):
+    if failures and all(
+        isinstance(each, CollateralUnavailableError) and each.status in _NOT_THERE for each in failures
+    ):
         return UnavailableError(
             message,
             status=NO_CACHE_DATA,
@@ -38,7 +40,7 @@ def explain_unavailable(
             status=NOT_NOW,
             problem="rate-limited",
             remedy="wait: upstream limits how often it is asked",
-            retry_after_s=min(pauses),
+            retry_after_s=min(*pauses, LONGEST_RETRY_AFTER_S),
         )
     if failures and not unavailable:
         return UnavailableError(
