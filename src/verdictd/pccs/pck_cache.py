@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from cryptography import x509
@@ -31,6 +31,8 @@ from verdictd.tees.dcap.tcb_info import TCBInfo
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
 EARLY: Final = Edition(update="early")
+_ASKED_LATELY: Final = timedelta(hours=1)
+"""For so long upstream is not asked again for certificates none of which fits, however often a platform asks."""
 
 
 class FamilyCollateral(Protocol):
@@ -39,8 +41,11 @@ class FamilyCollateral(Protocol):
     def held(self, edition: Edition, name: ItemName, at: datetime) -> VerifiedItem | None:
         """Return what is in memory and in time."""
 
+    def find(self, edition: Edition, name: ItemName, at: datetime) -> VerifiedItem:
+        """Return what is held, or from upstream where the mode lets it be asked. Raises UnavailableError."""
+
     def fetch(self, edition: Edition, name: ItemName, at: datetime) -> VerifiedItem:
-        """Return what is held, or from upstream. Raises UnavailableError."""
+        """The same for a platform that registers. Raises UnavailableError."""
 
 
 class StoredPCKCache:
@@ -80,10 +85,11 @@ class StoredPCKCache:
     ) -> tuple[PCKCertificate, PCKSet]:
         """See `PCKCache.certificate`."""
         chosen = self._answered(key, raw_tcb, at) or self._choose_held(key, raw_tcb, at)
-        if chosen is None:
+        if chosen is None and not self._was_asked_lately(key, at):
             pck_set = self._fetcher.fetch(self._platform_to_ask_for(key, enc_ppid), raw_tcb, at)
             chosen = self._answered(key, raw_tcb, at) or self._choose(pck_set, raw_tcb, at)
         if chosen is None:
+            self._require_available(self._storage.platforms.get(key))
             raise UnavailableError(
                 f"no PCK certificate of the platform is for a TCB as low as {raw_tcb}",
                 status=NO_CACHE_DATA,
@@ -100,11 +106,12 @@ class StoredPCKCache:
             self._storage.registrations.add(registration)
             return
         pck_set = self._storage.platforms.get(platform.key)
-        if pck_set is None or not pck_set.is_complete or pck_set.platform.manifest != platform.manifest:
+        is_held = pck_set is not None and pck_set.is_complete and pck_set.platform.manifest == platform.manifest
+        if pck_set is None or not is_held or not any(at < each.expires_at for each in pck_set.certificates):
             pck_set = self._fetcher.fetch(platform, raw_tcb, at)
         self._fetch_family(pck_set.platform, at, updates)
-        if raw_tcb is not None:
-            self._choose(pck_set, raw_tcb, at)
+        if raw_tcb is not None and self._choose(pck_set, raw_tcb, at) is None:
+            self._require_available(pck_set)
 
     def offer(self, pck_set: PCKSet, at: datetime) -> None:
         """See `PCKCache.offer`. A set is made by `verify_pck_set` alone; the storage verifies it again in any case."""
@@ -125,6 +132,9 @@ class StoredPCKCache:
             family = f"PCK certificates of the family {platform.fmspc.hex().upper()}"
             try:
                 pck_set = self._fetcher.fetch(platform, raw_tcbs[0] if raw_tcbs else None, at, anew=True)
+                for raw_tcb in raw_tcbs[1:]:
+                    if not pck_set.is_complete:  # a cache gives one at a time
+                        self._fetcher.fetch(platform, raw_tcb, at, anew=True)
                 for raw_tcb in raw_tcbs:
                     self._choose(pck_set, raw_tcb, at)
                 outcomes.setdefault(family, "")
@@ -149,22 +159,29 @@ class StoredPCKCache:
         info = self._tcb_info(pck_set.platform.fmspc, at)
         chosen = select_certificate(in_time, raw_tcb, info)
         if chosen is None:
-            if pck_set.unavailable and pck_set.is_complete:
-                raise UnavailableError(
-                    "the vendor has no PCK certificate yet for a TCB level that the platform reaches",
-                    status=CERTIFICATES_UNAVAILABLE,
-                    problem="certificates-unavailable",
-                    remedy="ask again later: the vendor issues them after a platform has registered",
-                )
             return None
         if pck_set.is_complete and not pck_set.unavailable:  # else a better one may come
             self._storage.platforms.keep_answer(pck_set.platform.key, raw_tcb, chosen.tcb)
         return chosen, pck_set
 
+    def _was_asked_lately(self, key: PlatformKey, at: datetime) -> bool:
+        """Whether upstream gave all certificates of a platform so lately that it has no others now."""
+        pck_set = self._storage.platforms.get(key)
+        return pck_set is not None and pck_set.is_complete and abs(at - pck_set.fetched_at) < _ASKED_LATELY
+
+    def _require_available(self, pck_set: PCKSet | None) -> None:
+        if pck_set is not None and pck_set.is_complete and pck_set.unavailable:
+            raise UnavailableError(
+                "the vendor has no PCK certificate yet for a TCB level that the platform reaches",
+                status=CERTIFICATES_UNAVAILABLE,
+                problem="certificates-unavailable",
+                remedy="ask again later: the vendor issues them after a platform has registered",
+            )
+
     def _tcb_info(self, fmspc: bytes, at: datetime) -> TCBInfo:
         """Return TCB info of a family: the early one where it is held, as Intel's service does."""
         name = ItemName(ItemKind.TCB_INFO, tee="SGX", fmspc=fmspc)
-        item = self._collateral.held(EARLY, name, at) or self._collateral.fetch(STANDARD, name, at)
+        item = self._collateral.held(EARLY, name, at) or self._collateral.find(STANDARD, name, at)
         raw = item.item.raw
         assert isinstance(raw, SignedDocument)
         return verify_tcb_info(raw, self._roots, self._memory).info
@@ -211,8 +228,19 @@ class StoredPCKCache:
         for edition in dict.fromkeys(each for update in updates for each in wanted[update]):
             for name in names:
                 self._collateral.fetch(edition, name, at)
+            self._fetch_tdx(edition, platform.fmspc, at)
         for name in crls:
             self._collateral.fetch(STANDARD, name, at)
+
+    def _fetch_tdx(self, edition: Edition, fmspc: bytes, at: datetime) -> None:
+        """Have what TDX needs cached, where the vendor has it for the family: not every one is capable of TDX."""
+        try:
+            self._collateral.fetch(edition, ItemName(ItemKind.TCB_INFO, tee="TDX", fmspc=fmspc), at)
+        except UnavailableError as error:
+            if error.status != NO_CACHE_DATA:
+                raise
+        else:
+            self._collateral.fetch(edition, ItemName(ItemKind.QE_IDENTITY, tee="TDX"), at)
 
     def _require_not_revoked(self, certificate: PCKCertificate, pck_set: PCKSet, at: datetime) -> None:
         """Refuse what a CRL that is held revokes. Clients judge by their own CRL: this only spares them."""

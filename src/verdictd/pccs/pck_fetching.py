@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
+from verdictd.collateral.attempts import LONGEST_RETRY_AFTER_S
 from verdictd.collateral.deadline import Deadline, MonotonicClock
 from verdictd.collateral.single_flight import SingleFlight
 from verdictd.core.errors import CollateralUnavailableError, VerdictdError
-from verdictd.pccs.errors import NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, UnavailableError
+from verdictd.pccs.errors import NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, StorageError, UnavailableError
 from verdictd.pccs.model import PCKSet, Platform, PlatformKey, RawTCB
 from verdictd.pccs.pck_offers import verify_pck_set
 from verdictd.pccs.pck_upstream import PCKUpstream
 from verdictd.pccs.ports import Storage
-from verdictd.pccs.shared_source import LEASE_SLACK_S, OnUpstream, ignore_upstream
+from verdictd.pccs.shared_source import LEASE_SLACK_S, OnUpstream, find_rest_end, ignore_upstream, name_holder
 from verdictd.pccs.unavailable import explain_unavailable
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
@@ -62,7 +63,7 @@ class PCKFetcher:
         self._ticks = ticks
         self._sleep = sleep
         self._memory = FactMemory()
-        self._flights: SingleFlight[PlatformKey] = SingleFlight(max_flights=_MAX_WAITING)
+        self._flights: SingleFlight[tuple[PlatformKey, RawTCB | None]] = SingleFlight(max_flights=_MAX_WAITING)
 
     def fetch(self, platform: Platform, raw_tcb: RawTCB | None, at: datetime, *, anew: bool = False) -> PCKSet:
         """Have a platform's certificates fetched and stored, once for all who ask for them.
@@ -76,7 +77,7 @@ class PCKFetcher:
         began = self._clock()
         found: list[PCKSet] = []
         flight = self._flights.start(
-            platform.key, lambda: found.append(self._fetch_shared(platform, raw_tcb, began, at, anew=anew))
+            (platform.key, raw_tcb), lambda: found.append(self._fetch_shared(platform, raw_tcb, began, at, anew=anew))
         )
         if flight is None:
             raise UnavailableError(
@@ -105,7 +106,8 @@ class PCKFetcher:
         """Fetch unless another process does, or has done so since this was wanted."""
         deadline = Deadline.after(self._call_seconds * 0.9, self._ticks)
         label = f"PCK certificates of the platform {platform.key.qe_id:.64} {platform.key.pce_id}"
-        while not self._storage.leases.acquire(label, self._holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
+        holder = name_holder(self._holder)
+        while not self._storage.leases.acquire(label, holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
             if not deadline.remaining:
                 raise UnavailableError(
                     "another process of this cache is asking for them, and has no answer yet",
@@ -114,22 +116,30 @@ class PCKFetcher:
                 )
             self._sleep(min(_POLL_S, deadline.remaining))
         try:
-            there = self._storage.platforms.get(platform.key)
-            since = began - timedelta(seconds=self._call_seconds)
-            if not anew and there is not None and there.is_complete and there.fetched_at >= since:
-                return there
-            return self._ask(platform, raw_tcb, label, deadline, at)
+            there = None if anew else self._find_recent(platform.key, raw_tcb, began, at)
+            return there or self._ask(platform, raw_tcb, label, deadline, at)
         finally:
-            self._storage.leases.release(label, self._holder)
+            self._storage.leases.release(label, holder)
+
+    def _find_recent(self, key: PlatformKey, raw_tcb: RawTCB | None, began: datetime, at: datetime) -> PCKSet | None:
+        """Return what another has fetched since this was wanted: all certificates, or the one for this very TCB."""
+        there = self._storage.platforms.get(key)
+        if there is None or there.fetched_at < began - timedelta(seconds=self._call_seconds):
+            return None
+        answer = None if raw_tcb is None else self._storage.platforms.answer(key, raw_tcb)
+        return there if there.is_complete or (answer is not None and at < answer[0].expires_at) else None
 
     def _ask(self, platform: Platform, raw_tcb: RawTCB | None, label: str, deadline: Deadline, at: datetime) -> PCKSet:
         attempt = self._storage.attempts.get(label)
-        if attempt is not None and attempt.not_before is not None and at < attempt.not_before:
+        not_before = at if attempt is None or attempt.not_before is None else attempt.not_before
+        left = (not_before - at).total_seconds()
+        if attempt is not None and 0 < left <= LONGEST_RETRY_AFTER_S:  # beyond it, the clock was set back
             raise UnavailableError(
-                f"{attempt.failure}; upstream is asked again from {attempt.not_before:%Y-%m-%d %H:%M:%S} UTC on",
+                f"{attempt.failure}; upstream is asked again in {left:.0f} s at the earliest",
                 status=NOT_NOW,
                 problem="rate-limited",
-                retry_after_s=(attempt.not_before - at).total_seconds(),
+                remedy="wait: upstream limits how often it is asked",
+                retry_after_s=left,
             )
         failures: list[VerdictdError] = []
         for upstream in self._upstreams:
@@ -140,6 +150,8 @@ class PCKFetcher:
                 self._storage.platforms.keep(pck_set)
                 if not pck_set.is_complete and raw_tcb is not None:  # a cache has chosen it for this TCB
                     self._storage.platforms.keep_answer(platform.key, raw_tcb, pck_set.certificates[0].tcb)
+            except StorageError:
+                raise  # that is no failure of upstream
             except VerdictdError as error:
                 failures.append(error)
                 self._on_upstream(label, str(error), self._ticks() - began)
@@ -151,14 +163,8 @@ class PCKFetcher:
 
     def _explain(self, label: str, failures: list[VerdictdError]) -> UnavailableError:
         now = self._clock()
-        pauses = [
-            each.retry_after_s
-            for each in failures
-            if isinstance(each, CollateralUnavailableError) and each.retry_after_s is not None
-        ]
-        not_before = now + timedelta(seconds=min(pauses)) if pauses else None
         what = "; ".join(each.message for each in failures)
-        self._storage.attempts.failed(label, now, what, not_before)
+        self._storage.attempts.failed(label, now, what, find_rest_end(failures, now))
         attempt = self._storage.attempts.get(label)
         if all(
             isinstance(each, CollateralUnavailableError) and each.status == HTTPStatus.NOT_FOUND for each in failures

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -84,7 +84,7 @@ class Course:
 
     def turn(self, what: str) -> None:
         self.number += what == "newer"
-        self.upstream.answer = {
+        answers: dict[str, Callable[[], CollateralItem | VerdictdError]] = {
             "newer": lambda: self.issue(self.number),
             "older": lambda: self.issue(self.number - 1),
             "down": lambda: REFUSED,
@@ -93,7 +93,8 @@ class Course:
             "expired": lambda: self.issue(self.number - 1, hours=-72, days=1),
             "other": lambda: ENDORSER.tcb_info(self.number, fmspc=b"\xff" * 6),
             "slow down": lambda: CollateralUnavailableError("too many", status=429, retry_after_s=3000),
-        }[what]()
+        }
+        self.upstream.answer = answers[what]()
 
     def ask(self, index: int) -> None:
         cache, at = self.caches[index], self.site.clock()
@@ -220,7 +221,7 @@ def test_offline_upstream_is_never_asked(site: Site) -> None:
     assert caught.value.status == 503
     cache.offer(STANDARD, ENDORSER.tcb_info(), site.clock())
     site.clock.now += 20 * DAY
-    assert cache.find(STANDARD, TCB_INFO, site.clock())
+    assert cache.find(STANDARD, TCB_INFO, site.clock()).is_in_time(site.clock())
     cache.refresh_due(site.clock())
     await_fetches()
     assert not site.upstreams[0].asked
@@ -252,7 +253,7 @@ def test_version_3_has_documents_of_its_own(site: Site) -> None:
     assert error.status == 404
     assert "ask for version 4" in error.remedy
     cache.offer(old, ENDORSER.tcb_info(1), site.clock())
-    assert cache.find(old, TCB_INFO, site.clock())
+    assert cache.find(old, TCB_INFO, site.clock()).sequence[0] == 1
     failures = dict(cache.refresh(site.clock()))
     assert [failure for failure in failures.values() if failure] == ["no upstream hands out v3/standard"]
 
@@ -360,7 +361,7 @@ def test_under_two_roots_an_item_is_asked_for_one_at_a_time() -> None:
     with open_site(Upstream(), roots=TrustRoots((*ENDORSER.roots.roots, *other.roots.roots))) as site:
         site.upstreams[0].answer = ENDORSER.root_ca_crl()
         site.upstreams[0].meanwhile = lambda: time.sleep(0.05)
-        assert site.cache().find(STANDARD, ROOT_CRL, site.clock())
+        assert site.cache().find(STANDARD, ROOT_CRL, site.clock()).key.name == ROOT_CRL
         await_fetches()
         assert site.upstreams[0].most_at_once == 1
 
