@@ -164,6 +164,21 @@ def test_all_caches_leave_upstream_alone_as_it_asked(desk: Desk) -> None:
     assert desk.ask(desk.cache(holder="other")) == OWN
 
 
+def test_clients_are_told_when_to_come_back_for_anything_while_upstream_is_left_alone(desk: Desk) -> None:
+    desk.told(Fault(route="*/tcb", status=429, retry_after_s=30))
+    desk.cache()
+    for kind in (ItemKind.QVE_IDENTITY, ItemKind.ROOT_CA_CRL):
+        with pytest.raises(UnavailableError):
+            desk.collateral.find(
+                STANDARD, ItemName(ItemKind.TCB_INFO, tee="SGX", fmspc=PLATFORM.hardware.fmspc), desk.clock()
+            )
+        with pytest.raises(UnavailableError) as caught:
+            desk.collateral.find(STANDARD, ItemName(kind), desk.clock())
+        assert (caught.value.status, caught.value.problem) == (503, "rate-limited")
+        assert 0 < (caught.value.retry_after_s or 0) <= 30
+    assert not desk.asked("rootcacrl", "identity")
+
+
 def test_a_certificate_of_another_vendor_is_not_stored(desk: Desk, tmp_path: Path) -> None:
     SimulatedPlatform.create(at=START - 100 * DAY).save(tmp_path / "foreign")
     with CollateralServer(tmp_path / "foreign", host="127.0.0.1", port=0, clock=desk.clock) as desk.server:
