@@ -96,7 +96,7 @@ class BoundedHTTPClient:
         self._rest_seconds = rest_seconds
         self._clock = clock
         self._sleep = sleep
-        self._resting: dict[str, tuple[float, str]] = {}
+        self._resting: dict[str, tuple[float, str, bool]] = {}
         self._lock = Lock()
 
     def get(self, url: str, *, max_bytes: int, deadline: Deadline, body: bytes | None = None) -> HTTPAnswer:
@@ -127,7 +127,8 @@ class BoundedHTTPClient:
             else:
                 pause = read_retry_after(answer)
                 if pause is not None and (last or pause >= deadline.remaining):
-                    self._rest(origin, pause, f"{show_url(url)} answered {answer.status} and asked to wait")
+                    reason = f"{show_url(url)} answered {answer.status} and asked to wait"
+                    self._rest(origin, pause, reason, is_wish=True)
                     return answer
                 if last or answer.status not in _TRANSIENT:
                     return answer
@@ -137,14 +138,16 @@ class BoundedHTTPClient:
 
     def _check_rest(self, origin: str) -> None:
         with self._lock:
-            until, reason = self._resting.get(origin, (0.0, ""))
+            until, reason, is_wish = self._resting.get(origin, (0.0, "", False))
         left = until - self._clock()
         if reason and left > 0:
-            raise CollateralUnavailableError(f"{reason}; it is asked again in {left:.1f} s at the earliest")
+            raise CollateralUnavailableError(
+                f"{reason}; it is asked again in {left:.1f} s at the earliest", retry_after_s=left if is_wish else None
+            )
 
-    def _rest(self, origin: str, seconds: float, reason: str) -> None:
+    def _rest(self, origin: str, seconds: float, reason: str, *, is_wish: bool = False) -> None:
         with self._lock:
-            self._resting[origin] = (self._clock() + seconds, reason)
+            self._resting[origin] = (self._clock() + seconds, reason, is_wish)
 
     def _follow(self, url: str, max_bytes: int, deadline: Deadline, body: bytes | None) -> HTTPAnswer:
         current = url

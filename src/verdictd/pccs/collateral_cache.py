@@ -14,10 +14,10 @@ from verdictd.collateral.service import CollateralService
 from verdictd.collateral.sources import CollateralSource
 from verdictd.core.errors import CollateralUnavailableError
 from verdictd.pccs.distribution_points import find_crl
-from verdictd.pccs.errors import NO_CACHE_DATA, UnavailableError
+from verdictd.pccs.errors import NO_CACHE_DATA, StorageError, UnavailableError
 from verdictd.pccs.model import STANDARD, Edition, Mode
 from verdictd.pccs.ports import Storage
-from verdictd.pccs.shared_source import OnUpstream, SharedSource, ignore_upstream, name_attempt
+from verdictd.pccs.shared_source import OnUpstream, SharedSource, ignore_upstream, name_attempt, require_begun
 from verdictd.pccs.unavailable import explain_unavailable
 from verdictd.tees.dcap.collateral import RevocationList
 from verdictd.tees.dcap.memory import FactMemory
@@ -98,8 +98,8 @@ class StoredCollateralCache:
 
     def held(self, edition: Edition, name: ItemName, at: datetime) -> VerifiedItem | None:
         """See `CollateralCache.held`."""
-        shelf = self._shelves.get(_edition_of(edition, name))
-        return None if shelf is None else shelf.service.held_item(name, at)
+        where = _edition_of(edition, name)
+        return self._shelf(where).service.held_item(name, at) if where in self._shelves else None
 
     def find(self, edition: Edition, name: ItemName, at: datetime) -> VerifiedItem:
         """See `CollateralCache.find`. In `Mode.REQ` and `Mode.OFFLINE` upstream is not asked."""
@@ -111,8 +111,8 @@ class StoredCollateralCache:
 
     def _find(self, edition: Edition, name: ItemName, at: datetime, *, may_ask: bool) -> VerifiedItem:
         where = _edition_of(edition, name)
-        shelf = self._shelf_to_ask(where, name, at)
-        found = shelf.service.held_item(name, at)
+        shelf = self._shelf_to_ask(where)
+        found = shelf.service.held_item(name, at) or self._take_stored(shelf, where, name, at)
         if found is not None:
             return self._put_up(where, shelf, found)
         if not may_ask:
@@ -128,12 +128,23 @@ class StoredCollateralCache:
             shelf.service.fetch_item(name, at)
         except CollateralUnavailableError as error:
             failures = [failure for source in shelf.sources if (failure := source.last_failure(name)) is not None]
+            for failure in failures:
+                if isinstance(failure, StorageError):
+                    raise failure from error
             attempts = [self._storage.attempts.get(name_attempt(where, name, each.name)) for each in shelf.sources]
             raise explain_unavailable(error, failures, attempts) from error
         found = shelf.service.held_item(name, at)
         if found is None:  # it expired in this very moment
             raise self._explain_unasked(name, where)
         return self._put_up(where, shelf, found)
+
+    def _take_stored(self, shelf: _Shelf, edition: Edition, name: ItemName, at: datetime) -> VerifiedItem | None:
+        """Take in what another process has stored just now, or what was let go of with its edition."""
+        for root in self._roots.roots:
+            stored = self._storage.items.get(edition, ItemKey(root.fingerprint, name))
+            if stored is not None:
+                shelf.service.offer(stored.item.item, at)
+        return shelf.service.held_item(name, at)
 
     def _explain_unasked(self, name: ItemName, edition: Edition) -> UnavailableError:
         if self._mode is Mode.OFFLINE:
@@ -167,6 +178,7 @@ class StoredCollateralCache:
     def offer(self, edition: Edition, item: CollateralItem, at: datetime) -> VerifiedItem:
         """See `CollateralCache.offer`."""
         verified = verify_item(item, self._roots, self._memory)
+        require_begun(verified, at)
         where = _edition_of(edition, verified.key.name)
         self._storage.items.keep(where, verified, at)
         self._shelf(where).service.offer(item, at)
@@ -186,7 +198,8 @@ class StoredCollateralCache:
         for edition, shelf in self._all_shelves():
             for source in shelf.sources:
                 source.want_anew(self._clock())
-            for key, failure in shelf.service.refresh(self._clock(), fmspc=fmspc):
+            for key, failed in shelf.service.refresh(self._clock(), fmspc=fmspc):
+                failure = failed if shelf.sources else f"no upstream hands out {edition}"
                 name = f"{key.name}, {edition}" if key.name.kind not in _CRLS else str(key.name)
                 outcomes.append((name, failure))
         return outcomes
@@ -221,22 +234,17 @@ class StoredCollateralCache:
             self._shelves.move_to_end(edition)
             return shelf
 
-    def _shelf_to_ask(self, edition: Edition, name: ItemName, at: datetime) -> _Shelf:
+    def _shelf_to_ask(self, edition: Edition) -> _Shelf:
         """Return where to look. A number that anybody may name displaces nothing before there is something under it."""
-        if not isinstance(edition.update, int):
+        if not isinstance(edition.update, int) or edition in self._shelves:
             return self._shelf(edition)
         with self._lock:
-            shelf = self._shelves.get(edition) or self._tried.get(edition)
+            shelf = self._tried.get(edition)
             if shelf is None:
                 shelf = self._tried[edition] = self._make_shelf(edition)
                 while len(self._tried) > MAX_NUMBERED:
                     self._tried.popitem(last=False)
-        if edition not in self._shelves:
-            for root in self._roots.roots:
-                stored = self._storage.items.get(edition, ItemKey(root.fingerprint, name))
-                if stored is not None:
-                    shelf.service.offer(stored.item.item, at)
-        return shelf
+            return shelf
 
     def _put_up(self, edition: Edition, shelf: _Shelf, found: VerifiedItem) -> VerifiedItem:
         with self._lock:

@@ -6,10 +6,10 @@ The status of a TDX quote depends on the TDX module as well, of which a certific
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import le
 from typing import NamedTuple
 
 from verdictd.pccs.model import PCKCertificate, PCKSet, RawTCB
+from verdictd.pccs.selection import select_certificate
 from verdictd.tees.dcap.acceptance import TCBStatus
 from verdictd.tees.dcap.pck import PlatformIdentity
 from verdictd.tees.dcap.tcb_info import TCBInfo, TCBLevel
@@ -74,25 +74,9 @@ def forecast_platform(pck_set: PCKSet, raw_tcbs: Sequence[RawTCB], standard: TCB
     return [_forecast(certificate, standard, early) for _, certificate in sorted(chosen.items())]
 
 
-def choose_certificate(certificates: Sequence[PCKCertificate], raw_tcb: RawTCB, info: TCBInfo) -> PCKCertificate | None:
-    """Choose the certificate at the newest level that a platform at a raw TCB reaches."""
-    fitting = [
-        certificate
-        for certificate in certificates
-        if certificate.tcb.pce_svn <= raw_tcb.pce_svn and all(map(le, certificate.components, raw_tcb.cpu_svn))
-    ]
-    return max(fitting, key=lambda certificate: _rank(certificate, info), default=None)
-
-
 def _choose_all(pck_set: PCKSet, raw_tcbs: Sequence[RawTCB], info: TCBInfo) -> list[PCKCertificate]:
-    chosen = [choose_certificate(pck_set.certificates, raw_tcb, info) for raw_tcb in raw_tcbs]
+    chosen = [select_certificate(pck_set.certificates, raw_tcb, info) for raw_tcb in raw_tcbs]
     return [certificate for certificate in chosen if certificate is not None]
-
-
-def _rank(certificate: PCKCertificate, info: TCBInfo) -> tuple[int, int, bytes]:
-    level = find_level(info, _identity(certificate))
-    age = len(info.levels) if level is None else info.levels.index(level)
-    return -age, certificate.tcb.pce_svn, certificate.components
 
 
 def _identity(certificate: PCKCertificate) -> PlatformIdentity:

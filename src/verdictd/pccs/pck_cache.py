@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol, get_args
 
 from cryptography import x509
@@ -35,6 +35,8 @@ from verdictd.tees.dcap.trust_roots import TrustRoots
 
 _LOGGER: Final = logging.getLogger(__name__)
 EARLY: Final = Edition(update="early")
+_ASKED_LATELY: Final = timedelta(hours=1)
+"""For so long upstream is not asked again for certificates none of which fits, however often a platform asks."""
 
 
 class FamilyCollateral(Protocol):
@@ -43,8 +45,11 @@ class FamilyCollateral(Protocol):
     def held(self, edition: Edition, name: ItemName, at: datetime) -> VerifiedItem | None:
         """Return what is in memory and in time."""
 
+    def find(self, edition: Edition, name: ItemName, at: datetime) -> VerifiedItem:
+        """Return what is held, or from upstream where the mode lets it be asked. Raises UnavailableError."""
+
     def fetch(self, edition: Edition, name: ItemName, at: datetime) -> VerifiedItem:
-        """Return what is held, or from upstream. Raises UnavailableError."""
+        """The same for a platform that registers. Raises UnavailableError."""
 
 
 class StoredPCKCache:
@@ -85,11 +90,26 @@ class StoredPCKCache:
         """See `PCKCache.certificate`."""
         chosen = self.held(key, raw_tcb, at)
         if chosen is None:
-            pck_set = self._held_set(key, at)
-            if pck_set is None:
-                pck_set = self._fetcher.fetch(self._platform_to_ask_for(key, enc_ppid), raw_tcb, at)
-            chosen = self._answered(key, raw_tcb, at) or self._choose(pck_set, raw_tcb, at)
+            chosen = self._look_further(key, raw_tcb, enc_ppid, at)
             self._require_not_revoked(*chosen, at)
+        return chosen
+
+    def _look_further(
+        self, key: PlatformKey, raw_tcb: RawTCB, enc_ppid: bytes, at: datetime
+    ) -> tuple[PCKCertificate, PCKSet]:
+        """Look for what it takes to choose: TCB info first, then other certificates."""
+        held = self._held_set(key, at)
+        if held is not None:
+            chosen = self._choose(held, raw_tcb, at, self._tcb_info(held.platform.fmspc, at))
+            if chosen is not None:
+                return chosen
+            if not self._may_bring_more(held, at):
+                raise _explain_misfit(held, raw_tcb)
+        pck_set = self._fetcher.fetch(self._platform_to_ask_for(key, enc_ppid), raw_tcb, at)
+        info = self._tcb_info(pck_set.platform.fmspc, at)
+        chosen = self._answered(key, raw_tcb, at) or self._choose(pck_set, raw_tcb, at, info)
+        if chosen is None:
+            raise _explain_misfit(pck_set, raw_tcb)
         return chosen
 
     def held(self, key: PlatformKey, raw_tcb: RawTCB, at: datetime) -> tuple[PCKCertificate, PCKSet] | None:
@@ -101,6 +121,10 @@ class StoredPCKCache:
             if pck_set is None or info is None:
                 return None
             chosen = self._choose(pck_set, raw_tcb, at, info)
+            if chosen is None and self._may_bring_more(pck_set, at):
+                return None
+            if chosen is None:
+                raise _explain_misfit(pck_set, raw_tcb)
         self._require_not_revoked(*chosen, at)
         return chosen
 
@@ -112,12 +136,15 @@ class StoredPCKCache:
                 self._storage.registrations.add(registration)
             return
         pck_set = self._storage.platforms.get(platform.key)
-        if pck_set is None or not pck_set.is_complete or pck_set.platform.manifest != platform.manifest:
+        is_held = pck_set is not None and pck_set.is_complete and pck_set.platform.manifest == platform.manifest
+        if pck_set is None or not is_held or not _has_any_in_time(pck_set, at):
             pck_set = self._fetcher.fetch(platform, raw_tcb, at, anew=pck_set is not None, may_displace=True)
         self._note_unavailable(pck_set)
         self._fetch_family(pck_set.platform, at, updates)
         if raw_tcb is not None:
-            self._choose(pck_set, raw_tcb, at)
+            chosen = self._choose(pck_set, raw_tcb, at, self._family_tcb_info(pck_set, at))
+            if chosen is None and pck_set.unavailable:
+                raise _explain_misfit(pck_set, raw_tcb)
 
     def offer(self, pck_set: PCKSet, at: datetime) -> None:
         """See `PCKCache.offer`. A set is made by `verify_pck_set` alone; the storage verifies it again in any case."""
@@ -138,8 +165,11 @@ class StoredPCKCache:
             family = f"PCK certificates of the family {platform.fmspc.hex().upper()}"
             try:
                 pck_set = self._fetcher.fetch(platform, raw_tcbs[0] if raw_tcbs else None, at, anew=True)
-                for raw_tcb in raw_tcbs:
-                    self._choose(pck_set, raw_tcb, at)
+                for raw_tcb in raw_tcbs[1:]:
+                    if not pck_set.is_complete:  # a cache gives one at a time
+                        self._fetcher.fetch(platform, raw_tcb, at, anew=True)
+                for raw_tcb in raw_tcbs if pck_set.is_complete else ():
+                    self._choose(pck_set, raw_tcb, at, self._family_tcb_info(pck_set, at))
                 outcomes.setdefault(family, "")
             except VerdictdError as error:
                 outcomes[f"{family}: platform {platform.key.qe_id:.32}"] = str(error)
@@ -154,34 +184,20 @@ class StoredPCKCache:
         pck_set = self._storage.platforms.get(key)
         if pck_set is None or self._mode is not Mode.LAZY:
             return pck_set
-        is_of_use = pck_set.is_complete and any(at < each.expires_at for each in pck_set.certificates)
-        return pck_set if is_of_use else None
+        return pck_set if pck_set.is_complete and _has_any_in_time(pck_set, at) else None
+
+    def _may_bring_more(self, pck_set: PCKSet, at: datetime) -> bool:
+        """Whether upstream may have other certificates by now, so that it is worth asking."""
+        return self._mode is Mode.LAZY and abs(at - pck_set.fetched_at) >= _ASKED_LATELY
 
     def _choose(
-        self, pck_set: PCKSet, raw_tcb: RawTCB, at: datetime, info: TCBInfo | None = None
-    ) -> tuple[PCKCertificate, PCKSet]:
-        """Choose among the certificates of a platform, and remember the choice.
-
-        Raises:
-            UnavailableError: none fits, or TCB info of the family cannot be had.
-        """
+        self, pck_set: PCKSet, raw_tcb: RawTCB, at: datetime, info: TCBInfo
+    ) -> tuple[PCKCertificate, PCKSet] | None:
+        """Choose among the certificates of a platform, and remember the choice; ``None`` where none fits."""
         in_time = [certificate for certificate in pck_set.certificates if at < certificate.expires_at]
-        info = info or self._tcb_info(pck_set.platform.fmspc, at)
         chosen = select_certificate(in_time, raw_tcb, info)
-        if chosen is None and pck_set.unavailable:
-            raise UnavailableError(
-                "the vendor has no PCK certificate yet for a TCB level that the platform reaches",
-                status=CERTIFICATES_UNAVAILABLE,
-                problem="certificates-unavailable",
-                remedy="ask again later: the vendor issues them after a platform has registered",
-            )
         if chosen is None:
-            raise UnavailableError(
-                f"no PCK certificate of the platform is for a TCB as low as {raw_tcb}",
-                status=NO_CACHE_DATA,
-                problem="no-cache-data",
-                remedy="update the platform's microcode and firmware: the vendor has ended its oldest TCB levels",
-            )
+            return None
         if pck_set.is_complete and not pck_set.unavailable:  # else a better one may come
             self._storage.platforms.keep_answer(pck_set.platform.key, raw_tcb, chosen.tcb)
         return chosen, pck_set
@@ -193,6 +209,12 @@ class StoredPCKCache:
         return None if item is None else self._parse(item)
 
     def _tcb_info(self, fmspc: bytes, at: datetime) -> TCBInfo:
+        name = ItemName(ItemKind.TCB_INFO, tee="SGX", fmspc=fmspc)
+        return self._held_tcb_info(fmspc, at) or self._parse(self._collateral.find(STANDARD, name, at))
+
+    def _family_tcb_info(self, pck_set: PCKSet, at: datetime) -> TCBInfo:
+        """Return TCB info for a platform that registers or is refreshed: the mode req asks upstream then."""
+        fmspc = pck_set.platform.fmspc
         name = ItemName(ItemKind.TCB_INFO, tee="SGX", fmspc=fmspc)
         return self._held_tcb_info(fmspc, at) or self._parse(self._collateral.fetch(STANDARD, name, at))
 
@@ -284,3 +306,24 @@ class StoredPCKCache:
                 problem="revoked",
                 remedy="the vendor no longer vouches for this platform: replace it",
             )
+
+
+def _has_any_in_time(pck_set: PCKSet, at: datetime) -> bool:
+    return any(at < each.expires_at for each in pck_set.certificates)
+
+
+def _explain_misfit(pck_set: PCKSet, raw_tcb: RawTCB) -> UnavailableError:
+    """Say why no certificate of a platform fits."""
+    if pck_set.is_complete and pck_set.unavailable:
+        return UnavailableError(
+            "the vendor has no PCK certificate yet for a TCB level that the platform reaches",
+            status=CERTIFICATES_UNAVAILABLE,
+            problem="certificates-unavailable",
+            remedy="ask again later: the vendor issues them after a platform has registered",
+        )
+    return UnavailableError(
+        f"no PCK certificate of the platform is for a TCB as low as {raw_tcb}",
+        status=NO_CACHE_DATA,
+        problem="no-cache-data",
+        remedy="update the platform's microcode and firmware: the vendor has ended its oldest TCB levels",
+    )

@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from verdictd.collateral.attempts import LONGEST_RETRY_AFTER_S
 from verdictd.collateral.deadline import Deadline, MonotonicClock
 from verdictd.collateral.single_flight import SingleFlight
 from verdictd.core.errors import AuthenticityError, CollateralUnavailableError, VerdictdError
-from verdictd.pccs.errors import NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, UnavailableError
+from verdictd.pccs.errors import NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, StorageError, UnavailableError
 from verdictd.pccs.model import PCKSet, Platform, PlatformKey, RawTCB
 from verdictd.pccs.pck_offers import read_ppid, verify_pck_set
 from verdictd.pccs.pck_upstream import PCKUpstream
 from verdictd.pccs.ports import Storage
-from verdictd.pccs.shared_source import LEASE_SLACK_S, OnUpstream, ignore_upstream
+from verdictd.pccs.shared_source import LEASE_SLACK_S, OnUpstream, find_rest_end, ignore_upstream, name_holder
 from verdictd.pccs.unavailable import explain_unavailable
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
@@ -71,7 +72,7 @@ class PCKFetcher:
         self._ticks = ticks
         self._sleep = sleep
         self._memory = FactMemory()
-        self._flights: SingleFlight[PlatformKey] = SingleFlight(max_flights=_MAX_WAITING)
+        self._flights: SingleFlight[tuple[PlatformKey, RawTCB | None, bool]] = SingleFlight(max_flights=_MAX_WAITING)
 
     def fetch(
         self,
@@ -99,9 +100,9 @@ class PCKFetcher:
         _require_ppid(platform)
         began = self._clock()
         found: list[PCKSet] = []
+        wanted = _Wanted(platform, raw_tcb, anew, may_displace)
         flight = self._flights.start(
-            platform.key,
-            lambda: found.append(self._fetch_shared(_Wanted(platform, raw_tcb, anew, may_displace), began, at)),
+            (platform.key, raw_tcb, may_displace), lambda: found.append(self._fetch_shared(wanted, began, at))
         )
         if flight is None:
             raise UnavailableError(
@@ -129,7 +130,8 @@ class PCKFetcher:
         deadline = Deadline.after(self._call_seconds * 0.9, self._ticks)
         platform = wanted.platform
         label = f"PCK certificates of the platform {platform.key.qe_id:.64} {platform.key.pce_id}"
-        while not self._storage.leases.acquire(label, self._holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
+        holder = name_holder(self._holder)
+        while not self._storage.leases.acquire(label, holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
             if not deadline.remaining:
                 raise UnavailableError(
                     "another process of this cache is asking for them, and has no answer yet",
@@ -139,22 +141,32 @@ class PCKFetcher:
             self._sleep(min(_POLL_S, deadline.remaining))
         try:
             there = self._storage.platforms.get(platform.key)
-            since = began - timedelta(seconds=self._call_seconds)
-            if not wanted.anew and there is not None and there.is_complete and there.fetched_at >= since:
+            if not wanted.anew and there is not None and self._is_recent(there, wanted.raw_tcb, began, at):
                 return there
             return self._ask(wanted, there, label, deadline, at)
         finally:
-            self._storage.leases.release(label, self._holder)
+            self._storage.leases.release(label, holder)
+
+    def _is_recent(self, there: PCKSet, raw_tcb: RawTCB | None, began: datetime, at: datetime) -> bool:
+        """Whether another has fetched what is wanted since it was: all certificates, or the one for this very TCB."""
+        if there.fetched_at < began - timedelta(seconds=self._call_seconds):
+            return False
+        answer = None if raw_tcb is None else self._storage.platforms.answer(there.platform.key, raw_tcb)
+        return there.is_complete or (answer is not None and at < answer[0].expires_at)
 
     def _ask(self, wanted: _Wanted, there: PCKSet | None, label: str, deadline: Deadline, at: datetime) -> PCKSet:
         platform, raw_tcb = wanted.platform, wanted.raw_tcb
         attempt = self._storage.attempts.get(label)
-        if not wanted.anew and attempt is not None and attempt.not_before is not None and at < attempt.not_before:
+        not_before = at if attempt is None or attempt.not_before is None else attempt.not_before
+        left = (not_before - at).total_seconds()
+        is_resting = 0 < left <= LONGEST_RETRY_AFTER_S  # beyond it, the clock was set back
+        if not wanted.anew and attempt is not None and is_resting:
             raise UnavailableError(
-                f"{attempt.failure}; upstream is asked again from {attempt.not_before:%Y-%m-%d %H:%M:%S} UTC on",
+                f"{attempt.failure}; upstream is asked again in {left:.0f} s at the earliest",
                 status=NOT_NOW,
                 problem="rate-limited",
-                retry_after_s=(attempt.not_before - at).total_seconds(),
+                remedy="wait: upstream limits how often it is asked",
+                retry_after_s=left,
             )
         failures: list[VerdictdError] = []
         for upstream in self._upstreams:
@@ -167,6 +179,8 @@ class PCKFetcher:
                 self._storage.platforms.keep(pck_set)
                 if not pck_set.is_complete and raw_tcb is not None:  # a cache has chosen it for this TCB
                     self._storage.platforms.keep_answer(platform.key, raw_tcb, pck_set.certificates[0].tcb)
+            except StorageError:
+                raise  # that is no failure of upstream
             except VerdictdError as error:
                 failures.append(error)
                 self._on_upstream(label, str(error), self._ticks() - began)
@@ -195,14 +209,8 @@ class PCKFetcher:
                 remedy="check the encrypted PPID, or register the platform with the vendor (its manifest)",
             )
         now = self._clock()
-        pauses = [
-            each.retry_after_s
-            for each in failures
-            if isinstance(each, CollateralUnavailableError) and each.retry_after_s is not None
-        ]
-        not_before = now + timedelta(seconds=min(pauses)) if pauses else None
         what = "; ".join(each.message for each in failures)
-        self._storage.attempts.failed(label, now, what, not_before)
+        self._storage.attempts.failed(label, now, what, find_rest_end(failures, now))
         attempt = self._storage.attempts.get(label)
         return explain_unavailable(CollateralUnavailableError(what), failures, [attempt])
 

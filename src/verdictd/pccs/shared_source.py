@@ -4,16 +4,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Final, Protocol
 
+from verdictd.collateral.attempts import LONGEST_RETRY_AFTER_S
 from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemName, VerifiedItem, verify_item
 from verdictd.collateral.sources import CollateralSource
 from verdictd.core.errors import CollateralUnavailableError, MalformedError, VerdictdError
+from verdictd.pccs.errors import StorageError
 from verdictd.pccs.model import Edition, StoredItem
 from verdictd.pccs.ports import Storage
 from verdictd.pccs.unavailable import NOT_THERE
+from verdictd.tees.dcap.context import format_instant
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
@@ -21,6 +24,8 @@ LEASE_SLACK_S: Final = 2.0
 """For which a lease outlasts the time to fetch: a holder that was killed holds others up for no longer."""
 _POLL_S: Final = 0.05
 _MAX_FAILURES: Final = 1024
+_RECENT_SHARE: Final = 4
+"""What share of the time that an item had left when it was checked it counts as recent: it is due after two fifths."""
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -131,12 +136,13 @@ class SharedSource:
 
     def _fetch(self, name: ItemName, deadline: Deadline) -> tuple[CollateralItem, ...]:
         label = name_attempt(self._edition, name, self.name)
+        holder = name_holder(self._holder)
         began = self._clock()
         while True:
             if recent := self._find_recent(name, began):
                 return recent
             self._require_rest_is_over(label)
-            if self._storage.leases.acquire(label, self._holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
+            if self._storage.leases.acquire(label, holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
                 break
             if not deadline.remaining:
                 raise CollateralUnavailableError(
@@ -146,32 +152,39 @@ class SharedSource:
         try:  # the holder before may have had it meanwhile
             return self._find_recent(name, began) or self._ask(name, label, deadline)
         finally:
-            self._storage.leases.release(label, self._holder)
+            self._storage.leases.release(label, holder)
 
     def _ask(self, name: ItemName, label: str, deadline: Deadline) -> tuple[CollateralItem, ...]:
         began = time.monotonic()
         try:
             items = self._upstream.fetch(name, deadline)
-            for verified in self._verify(items, name):
-                self._storage.items.keep(self._edition, verified, self._clock())
+            newest = tuple(self._keep_newest(verified) for verified in self._verify(items, name))
+        except StorageError:
+            raise  # that is no failure of upstream
         except VerdictdError as error:
             self._on_upstream(label, str(error), time.monotonic() - began)
             if isinstance(error, CollateralUnavailableError) and error.status in NOT_THERE:
                 raise  # no outage: anybody can ask for what there is not
             at = self._clock()
-            pause = error.retry_after_s if isinstance(error, CollateralUnavailableError) else None
-            not_before = None if pause is None else at + timedelta(seconds=pause)
-            self._storage.attempts.failed(label, at, str(error), not_before)
+            self._storage.attempts.failed(label, at, str(error), find_rest_end([error], at))
             raise
         self._storage.attempts.succeeded(label, self._clock())
         self._on_upstream(label, "", time.monotonic() - began)
-        return items
+        return newest
+
+    def _keep_newest(self, verified: VerifiedItem) -> CollateralItem:
+        """Store an item, and return the newest: another process may have had a newer one than upstream gives now."""
+        self._storage.items.keep(self._edition, verified, self._clock())
+        stored = self._storage.items.get(self._edition, verified.key)
+        is_newer = stored is not None and stored.item.replaces(verified)
+        return stored.item.item if stored is not None and is_newer else verified.item
 
     def _verify(self, items: Iterable[CollateralItem], name: ItemName) -> list[VerifiedItem]:
         verified = [verify_item(item, self._roots, self._memory) for item in items]
         for each in verified:
             if each.key.name != name:
                 raise MalformedError(f"it gave the {each.key.name} instead of the {name}")
+            require_begun(each, self._clock())
         return verified
 
     def _find_recent(self, name: ItemName, began: datetime) -> tuple[CollateralItem, ...]:
@@ -181,18 +194,48 @@ class SharedSource:
 
     def _is_recent(self, stored: StoredItem, began: datetime) -> bool:
         """Whether another process has had it checked so lately that upstream need not be asked."""
-        return stored.checked_at >= max(began - self._recent, self._wanted_since) and stored.item.is_in_time(began)
+        left = stored.item.expires_at - stored.checked_at
+        recent = min(self._recent, left / _RECENT_SHARE)
+        is_recent = abs(began - stored.checked_at) <= recent  # also where a clock was set back
+        return is_recent and stored.checked_at > self._wanted_since and stored.item.is_in_time(began)
 
     def _require_rest_is_over(self, label: str) -> None:
         """Leave upstream alone where it asked any of the processes for that."""
         attempt = self._storage.attempts.get(label)
-        if attempt is None or attempt.not_before is None or attempt.at < self._wanted_since:
+        if attempt is None or attempt.not_before is None or attempt.at <= self._wanted_since:
             return
         left = (attempt.not_before - self._clock()).total_seconds()
-        if left > 0:
+        if 0 < left <= LONGEST_RETRY_AFTER_S:  # beyond it, the clock was set back
             raise CollateralUnavailableError(
                 f"{attempt.failure}; it is asked again in {left:.0f} s at the earliest", retry_after_s=left
             )
+
+
+def require_begun(item: VerifiedItem, at: datetime) -> None:
+    """Require that an item is not of the future: it would displace, for all processes, what is valid now.
+
+    Raises:
+        MalformedError: it was issued later than now.
+    """
+    if at < item.issue_date:
+        raise MalformedError(
+            f"the {item.key.name} is valid only from {format_instant(item.issue_date)}", remedy="compare the clocks"
+        )
+
+
+def find_rest_end(failures: Iterable[VerdictdError], at: datetime) -> datetime | None:
+    """Return until when upstream wishes to be left alone, within reason; ``None`` where it does not say so."""
+    pauses = [
+        each.retry_after_s
+        for each in failures
+        if isinstance(each, CollateralUnavailableError) and each.retry_after_s is not None
+    ]
+    return at + timedelta(seconds=min(*pauses, LONGEST_RETRY_AFTER_S)) if pauses else None
+
+
+def name_holder(process: str) -> str:
+    """Name a thread of a process as the holder of a lease: another thread of the same process is another holder."""
+    return f"{process}:{get_ident()}"
 
 
 def name_attempt(edition: Edition, name: ItemName, upstream: str) -> str:

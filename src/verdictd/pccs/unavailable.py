@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from verdictd.collateral.attempts import LONGEST_RETRY_AFTER_S
 from verdictd.core.errors import CollateralUnavailableError, VerdictdError
 from verdictd.pccs.errors import INTEGRITY, NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, UnavailableError
 from verdictd.pccs.model import Attempt
@@ -10,13 +11,12 @@ from verdictd.tees.dcap.context import format_instant
 
 NOT_THERE: Final = frozenset({400, 404, 410, 461, 462})
 """What an upstream answers where it has nothing, and never will have without somebody's doing."""
-_TOO_MANY = 429
 
 
 def explain_unavailable(
     error: VerdictdError, failures: Sequence[VerdictdError], attempts: Sequence[Attempt | None]
 ) -> UnavailableError:
-    """Choose the status by what upstreams answered: what one does not have, no repetition brings.
+    """Choose the status by what upstreams answered: what none of them has, no repetition brings.
 
     Args:
         error: what the client is told.
@@ -26,7 +26,7 @@ def explain_unavailable(
     since = _down_since(attempts)
     message = f"{error.message}{since}"
     unavailable = [each for each in failures if isinstance(each, CollateralUnavailableError)]
-    if any(each.status in NOT_THERE for each in unavailable):
+    if failures and all(isinstance(each, CollateralUnavailableError) and each.status in NOT_THERE for each in failures):
         return UnavailableError(
             message,
             status=NO_CACHE_DATA,
@@ -40,7 +40,7 @@ def explain_unavailable(
             status=NOT_NOW,
             problem="rate-limited",
             remedy="wait: upstream limits how often it is asked",
-            retry_after_s=min(pauses),
+            retry_after_s=min(*pauses, LONGEST_RETRY_AFTER_S),
         )
     if failures and not unavailable:
         return UnavailableError(

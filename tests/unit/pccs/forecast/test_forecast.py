@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.pccs.filled import AT, EARLY, FMSPC, KEY, LATER, PLATFORM, collateral_entries, empty_cache, filled_cache
 from verdictd.pccs.family_forecast import FamilyForecast, forecast_families
-from verdictd.pccs.forecast import Change, Shortfall, choose_certificate, forecast_platform
+from verdictd.pccs.forecast import Change, Shortfall, forecast_platform
 from verdictd.pccs.importing import Importer
 from verdictd.pccs.model import PCKCertificate, PCKSet, Platform, RawTCB
 from verdictd.tees.dcap.acceptance import TCBStatus
@@ -134,13 +134,6 @@ def test_where_no_certificate_fits_it_cannot_be_told() -> None:
     assert forecast_platform(pck_set(), [], STANDARD, STANDARD) == []
     assert forecast_platform(pck_set(), [RawTCB(OLD, 10)], STANDARD, STANDARD) == []
     assert forecast_platform(pck_set(), [RawTCB(TEN, 9)], STANDARD, STANDARD) == []
-
-
-def test_the_certificate_of_the_newest_level_is_chosen() -> None:
-    newer, older, foreign = certificate(), certificate(OLD, 10), certificate(bytes([1] * 16), 200)
-    assert choose_certificate((older, newer, foreign), RawTCB(TEN, 200), STANDARD) == newer
-    assert choose_certificate((older, newer, foreign), RawTCB(bytes([9] * 16), 10), STANDARD) == older
-    assert choose_certificate((), RawTCB(TEN, 10), STANDARD) is None
 
 
 def only(found: list[FamilyForecast]) -> FamilyForecast:

@@ -1,304 +1,401 @@
-"""What is held is handed out while it is in time, whatever becomes of upstream; what has expired never is."""
+"""The cache's collateral: whatever upstream does, whichever process is asked, in whatever mode."""
 
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from time import sleep
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import pytest
+from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.collateral.endorser import Endorser, damaged
-from tests.unit.pccs.services.world import World, made_world
-from verdictd.collateral.items import CollateralItem, ItemKind, ItemName, VerifiedItem
-from verdictd.core.errors import AuthenticityError, CollateralUnavailableError, MalformedError, VerdictdError
-from verdictd.pccs.collateral_cache import MAX_NUMBERED
-from verdictd.pccs.errors import UnavailableError
+from tests.unit.collateral.endorser import DAY, Endorser, damaged
+from tests.unit.pccs.services.shared import ENDORSER, TCB_INFO, Site, Upstream, open_site
+from verdictd.collateral.items import CollateralItem, ItemKind, ItemName
+from verdictd.core.errors import CollateralUnavailableError, MalformedError, VerdictdError
+from verdictd.pccs.collateral_cache import MAX_NUMBERED, StoredCollateralCache
+from verdictd.pccs.distribution_points import MAX_URI_CHARACTERS, find_crl
+from verdictd.pccs.errors import StorageError, UnavailableError
 from verdictd.pccs.model import STANDARD, Edition, Mode
+from verdictd.pccs.refreshing import BackgroundRefresh
+from verdictd.tees.dcap.collateral import RevocationList
+from verdictd.tees.dcap.trust_roots import TrustRoots, intel_trust_root
 
-QE = ItemName(ItemKind.QE_IDENTITY, tee="SGX")
-CRL = ItemName(ItemKind.PCK_CRL, pck_ca="platform")
-ROOT_CRL = ItemName(ItemKind.ROOT_CA_CRL)
-DOWN = CollateralUnavailableError("nobody answers")
-SHARED = Endorser()
-
-
-def identity(world: World, number: int, *, days: float = 30) -> CollateralItem:
-    return world.endorser.qe_identity(number, day=world.seconds() / 86400 - 1, days=days + 1)
+REFUSED = CollateralUnavailableError("cannot be reached")
 
 
-def number_of(found: VerifiedItem) -> int:
-    return found.sequence[0]
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with open_site(Upstream()) as opened:
+        yield opened
 
 
-def test_what_was_fetched_is_held_by_every_process_without_asking_again(world: World) -> None:
-    world.publish(identity(world, 1), QE)
-    one, other = world.cache("one"), world.cache("other")
-    assert one.held(STANDARD, QE, world.now) is None
-    assert number_of(one.find(STANDARD, QE, world.now)) == 1
-    assert other.held(STANDARD, QE, world.now) is None
-    other.follow(world.now)
-    held = other.held(STANDARD, QE, world.now)
-    assert held is not None
-    assert number_of(held) == 1
-    assert number_of(world.cache("third").find(STANDARD, QE, world.now)) == 1  # from the database at its start
-    assert world.upstream.asked == [QE]
+def refused(cache: StoredCollateralCache, site: Site, edition: Edition = STANDARD) -> UnavailableError:
+    with pytest.raises(UnavailableError) as caught:
+        cache.find(edition, TCB_INFO, site.clock())
+    return caught.value
 
 
-def test_a_process_that_has_not_followed_yet_reads_what_another_has_just_fetched(world: World) -> None:
-    world.publish(identity(world, 1), QE)
-    one, other = world.cache("one"), world.cache("other")
-    one.find(STANDARD, QE, world.now)
-    assert number_of(other.find(STANDARD, QE, world.now)) == 1
-    assert world.upstream.asked == [QE]
+def await_fetches() -> None:
+    """Wait for all that is fetched in the background."""
+    deadline = time.monotonic() + 60
+    while any(thread.name == "collateral" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
-def test_many_askers_in_many_processes_have_upstream_asked_once(world: World) -> None:
-    world.publish(identity(world, 1), QE)
-    world.upstream.before_answer = lambda: sleep(0.2)
-    caches = [world.cache(name) for name in ("one", "two", "three")]
-    with ThreadPoolExecutor(12) as threads:
-        found = list(threads.map(lambda cache: cache.find(STANDARD, QE, world.now), caches * 4))
-    assert {number_of(each) for each in found} == {1}
-    assert world.upstream.asked == [QE]
+STEPS = st.one_of(
+    st.tuples(st.sampled_from(["newer", "older", "down", "garbage", "future", "expired", "other", "slow down"])),
+    st.tuples(st.just("time"), st.sampled_from([1, 40, 3600, 40_000, 90_000, 200_000])),
+    st.tuples(st.just("ask"), st.integers(0, 1)),
+    st.tuples(st.just("ask"), st.integers(0, 1)),
+    st.tuples(st.just("refresh"), st.integers(0, 1)),
+    st.tuples(st.just("background"), st.integers(0, 1)),
+)
 
 
-def test_what_is_in_time_is_handed_out_while_upstream_is_down_and_not_a_moment_longer(world: World) -> None:
-    world.publish(identity(world, 1, days=5), QE)
-    cache = world.cache()
-    expires_at = cache.find(STANDARD, QE, world.now).expires_at
-    world.upstream.failure = DOWN
-    world.now = expires_at - (expires_at - world.now) / 100
-    assert number_of(cache.find(STANDARD, QE, world.now)) == 1
-    world.now = expires_at
-    assert cache.held(STANDARD, QE, world.now) is None
-    with pytest.raises(UnavailableError) as refused:
-        cache.find(STANDARD, QE, world.now)
-    assert (refused.value.status, refused.value.problem) == (502, "upstream-down")
-    assert "nobody answers" in refused.value.message
-    assert "since" in refused.value.message
+@dataclass
+class Course:
+    """What becomes of two caches in the course of a test, and what must hold at each step."""
+
+    site: Site
+    number: int = 10
+    rest_until: datetime | None = None
+    caches: list[StoredCollateralCache] = field(default_factory=list)
+    served: tuple[int, ...] = (0,)
+    is_operator: bool = False
+
+    def __post_init__(self) -> None:
+        self.caches = [self.site.cache(holder=holder) for holder in ("one", "other")]
+        self.upstream = self.site.upstreams[0]
+        self.upstream.meanwhile = self.require_rest
+        self.turn("newer")
+
+    def require_rest(self) -> None:
+        assert self.is_operator or self.rest_until is None or self.site.clock() >= self.rest_until, "not left alone"
+        if isinstance(self.upstream.answer, CollateralUnavailableError) and self.upstream.answer.retry_after_s:
+            self.rest_until = self.site.clock() + timedelta(seconds=self.upstream.answer.retry_after_s)
+
+    def issue(self, number: int, *, hours: float = 0, days: float = 2) -> CollateralItem:
+        day = (self.site.clock.ticks() - 60) / 86_400 + hours / 24
+        return ENDORSER.tcb_info(number, day=day, days=days)
+
+    def turn(self, what: str) -> None:
+        self.number += what == "newer"
+        answers: dict[str, Callable[[], CollateralItem | VerdictdError]] = {
+            "newer": lambda: self.issue(self.number),
+            "older": lambda: self.issue(self.number - 1),
+            "down": lambda: REFUSED,
+            "garbage": lambda: damaged(self.issue(self.number)),
+            "future": lambda: self.issue(self.number + 1, hours=12),
+            "expired": lambda: self.issue(self.number - 1, hours=-72, days=1),
+            "other": lambda: ENDORSER.tcb_info(self.number, fmspc=b"\xff" * 6),
+            "slow down": lambda: CollateralUnavailableError("too many", status=429, retry_after_s=3000),
+        }
+        self.upstream.answer = answers[what]()
+
+    def ask(self, index: int) -> None:
+        cache, at = self.caches[index], self.site.clock()
+        cache.follow(at)
+        stored = self.site.storage.items.get(STANDARD, ENDORSER.key(ItemKind.TCB_INFO))
+        try:
+            found = cache.find(STANDARD, TCB_INFO, at)
+        except UnavailableError:
+            assert stored is None or not stored.item.is_in_time(at), "what is in time was not handed out"
+            return
+        assert found.is_in_time(at)
+        assert (found.sequence[0],) >= self.served, "an older one was handed out after a newer one"
+        self.served = (found.sequence[0],)
+
+    def take(self, step: tuple[object, ...]) -> None:
+        match step:
+            case ("time", int(seconds)):
+                self.site.clock.now += timedelta(seconds=seconds)
+            case ("ask", int(index)):
+                self.ask(index)
+            case ("refresh", int(index)):
+                before, self.is_operator = len(self.upstream.asked), True
+                outcomes = self.caches[index].refresh(self.site.clock())
+                await_fetches()
+                self.is_operator = False
+                assert len(self.upstream.asked) - before == len(outcomes), "an operator's refresh asks anew"
+            case ("background", int(index)):
+                self.caches[index].follow(self.site.clock())
+                self.caches[index].refresh_due(self.site.clock())
+            case (str(what),):
+                self.turn(what)
+        await_fetches()
+        assert self.upstream.most_at_once <= 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(STEPS, max_size=25))
+def test_whatever_upstream_does_in_whatever_order(steps: list[tuple[object, ...]]) -> None:
+    with open_site(Upstream()) as site:
+        course = Course(site)
+        for step in steps:
+            course.take(step)
 
 
 @pytest.mark.parametrize(
-    ("failure", "status", "problem"),
+    ("answers", "status", "problem"),
     [
-        (CollateralUnavailableError("no", status=404), 404, "no-cache-data"),
-        (CollateralUnavailableError("no", status=410), 404, "no-cache-data"),
-        (CollateralUnavailableError("no", status=429, retry_after_s=30), 503, "rate-limited"),
-        (CollateralUnavailableError("no", status=500), 502, "upstream-down"),
-        (DOWN, 502, "upstream-down"),
-        (MalformedError("no JSON"), 460, "integrity"),
-        (AuthenticityError("forged"), 460, "integrity"),
+        ([CollateralUnavailableError("no", status=404)], 404, "no-cache-data"),
+        ([CollateralUnavailableError("no", status=461)], 404, "no-cache-data"),
+        ([CollateralUnavailableError("no", status=429, retry_after_s=30)], 503, "rate-limited"),
+        ([CollateralUnavailableError("no", status=503, retry_after_s=30)], 503, "rate-limited"),
+        ([CollateralUnavailableError("no", status=503)], 502, "upstream-down"),
+        ([CollateralUnavailableError("no", status=500)], 502, "upstream-down"),
+        ([REFUSED], 502, "upstream-down"),
+        ([damaged(ENDORSER.tcb_info())], 460, "integrity"),
+        ([ENDORSER.tcb_info(fmspc=b"\xff" * 6)], 460, "integrity"),
+        ([MalformedError("no JSON")], 460, "integrity"),
+        ([CollateralUnavailableError("no", status=404), REFUSED], 502, "upstream-down"),
+        ([CollateralUnavailableError("no", status=404), damaged(ENDORSER.tcb_info())], 502, "upstream-down"),
+        ([damaged(ENDORSER.tcb_info()), REFUSED], 502, "upstream-down"),
+        ([REFUSED, CollateralUnavailableError("no", status=429, retry_after_s=30)], 503, "rate-limited"),
+        ([CollateralUnavailableError("no", status=404)] * 2, 404, "no-cache-data"),
     ],
 )
-def test_each_failure_of_upstream_has_its_status(
-    world: World, failure: VerdictdError, status: int, problem: str
+def test_what_upstream_fails_with_gives_the_status(
+    answers: list[CollateralItem | VerdictdError], status: int, problem: str
 ) -> None:
-    world.upstream.failure = failure
-    with pytest.raises(UnavailableError) as refused:
-        world.cache().find(STANDARD, QE, world.now)
-    assert (refused.value.status, refused.value.problem) == (status, problem)
-    assert refused.value.remedy
+    upstreams = [Upstream(f"upstream {number}") for number, _ in enumerate(answers)]
+    for upstream, answer in zip(upstreams, answers, strict=True):
+        upstream.answer = answer
+    with open_site(*upstreams) as site:
+        cache = site.cache()
+        for _ in range(2):  # the second time nobody is asked, and the reason is the same
+            error = refused(cache, site)
+            assert (error.status, error.problem) == (status, problem)
+            assert (error.retry_after_s is not None) is (problem == "rate-limited")
+            assert error.remedy
+            is_outage = status != 404  # anybody can ask for what there is not
+            assert ("could not be had since" in error.message) is is_outage
+        assert [len(upstream.asked) for upstream in upstreams] == [1] * len(upstreams)
 
 
-def test_what_does_not_verify_is_neither_handed_out_nor_stored(world: World) -> None:
-    world.publish(damaged(identity(world, 1)), QE)
-    with pytest.raises(UnavailableError) as refused:
-        world.cache().find(STANDARD, QE, world.now)
-    assert (refused.value.status, refused.value.problem) == (460, "integrity")
-    assert list(world.storage().items.changed_since(0)) == []
+@pytest.mark.parametrize("seconds", [1e9, float("inf")])
+def test_clients_are_not_told_to_wait_for_ever(site: Site, seconds: float) -> None:
+    site.upstreams[0].answer = CollateralUnavailableError("no", status=429, retry_after_s=seconds)
+    assert refused(site.cache(), site).retry_after_s == 3600
 
 
-def test_another_item_than_was_asked_for_is_not_taken_for_it(world: World) -> None:
-    world.publish(world.endorser.qe_identity(1, day=1, days=99, enclave_id="TD_QE"), QE)
-    with pytest.raises(UnavailableError) as refused:
-        world.cache().find(STANDARD, QE, world.now)
-    assert refused.value.problem == "integrity"
-    assert list(world.storage().items.changed_since(0)) == []
+def test_the_second_upstream_has_what_the_first_has_not() -> None:
+    with open_site(Upstream("first"), Upstream("second")) as site:
+        site.upstreams[0].answer = CollateralUnavailableError("no", status=404)
+        site.upstreams[1].answer = ENDORSER.tcb_info()
+        assert site.cache().find(STANDARD, TCB_INFO, site.clock()).item == site.upstreams[1].answer
 
 
-def test_all_processes_leave_upstream_alone_for_as_long_as_it_asked_one_of_them(world: World) -> None:
-    world.upstream.failure = CollateralUnavailableError("too often", status=429, retry_after_s=60)
-    one, other = world.cache("one"), world.cache("other")
-    for cache in (one, other, one, other):
-        with pytest.raises(UnavailableError) as refused:
-            cache.find(STANDARD, QE, world.now)
-        assert refused.value.problem == "rate-limited"
-        assert refused.value.retry_after_s is not None
-        world.wait(seconds=10)
-    assert world.upstream.asked == [QE]
-    world.upstream.failure = None
-    world.publish(identity(world, 1), QE)
-    world.wait(seconds=61)
-    assert number_of(world.cache("third").find(STANDARD, QE, world.now)) == 1
+def test_a_failure_of_the_database_is_told_as_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bool:
+        raise StorageError("the disk is full")
+
+    site.upstreams[0].answer = ENDORSER.tcb_info()
+    monkeypatch.setattr(type(site.storage.items), "keep", fail)
+    with pytest.raises(StorageError, match="disk is full"):
+        site.cache().find(STANDARD, TCB_INFO, site.clock())
 
 
-def test_a_refresh_asks_anew_although_another_process_has_just_done_so(world: World) -> None:
-    world.publish(identity(world, 1), QE)
-    cache = world.cache()
-    cache.find(STANDARD, QE, world.now)
-    world.wait(seconds=1)
-    world.publish(identity(world, 2), QE)
-    assert cache.refresh(world.now) == [("SGX QE identity, v4/standard", "")]
-    assert number_of(cache.find(STANDARD, QE, world.now)) == 2
+def test_on_request_upstream_is_asked_for_a_registration_only(site: Site) -> None:
+    site.upstreams[0].answer = ENDORSER.tcb_info()
+    cache = site.cache(Mode.REQ)
+    error = refused(cache, site)
+    assert (error.status, error.problem) == (404, "no-cache-data")
+    assert not site.upstreams[0].asked
+    found = cache.fetch(STANDARD, TCB_INFO, site.clock())
+    assert cache.find(STANDARD, TCB_INFO, site.clock()) == found
 
 
-def test_one_item_that_cannot_be_refreshed_leaves_the_others_refreshed(world: World) -> None:
-    cache = world.cache()
-    world.publish(identity(world, 1), QE)
-    world.publish(world.endorser.root_ca_crl(1, day=1, days=99), ROOT_CRL)
-    cache.find(STANDARD, QE, world.now)
-    cache.find(STANDARD, ROOT_CRL, world.now)
-    world.wait(seconds=1)
-    world.publish(identity(world, 2), QE)
-    world.publish(damaged(world.endorser.root_ca_crl(2, day=1, days=99)), ROOT_CRL)
-    outcomes = dict(cache.refresh(world.now))
-    assert outcomes["SGX QE identity, v4/standard"] == ""
-    assert "does not verify" in outcomes["CRL of the root CA"]
-    assert number_of(cache.find(STANDARD, QE, world.now)) == 2
-    assert number_of(cache.find(STANDARD, ROOT_CRL, world.now)) == 1
+def test_offline_upstream_is_never_asked(site: Site) -> None:
+    site.upstreams[0].answer = ENDORSER.tcb_info()
+    cache = site.cache(Mode.OFFLINE)
+    for ask in (cache.find, cache.fetch):
+        with pytest.raises(UnavailableError) as caught:
+            ask(STANDARD, TCB_INFO, site.clock())
+        assert (caught.value.status, caught.value.problem) == (404, "offline")
+    with pytest.raises(UnavailableError) as caught:
+        cache.refresh(site.clock())
+    assert caught.value.status == 503
+    cache.offer(STANDARD, ENDORSER.tcb_info(), site.clock())
+    site.clock.now += 20 * DAY
+    assert cache.find(STANDARD, TCB_INFO, site.clock()).is_in_time(site.clock())
+    cache.refresh_due(site.clock())
+    await_fetches()
+    assert not site.upstreams[0].asked
+    assert not site.editions
 
 
-@pytest.mark.parametrize(("mode", "problem"), [(Mode.REQ, "no-cache-data"), (Mode.OFFLINE, "offline")])
-def test_where_upstream_is_not_to_be_asked_it_is_not(world: World, mode: Mode, problem: str) -> None:
-    world.publish(identity(world, 1), QE)
-    cache = world.cache(mode=mode)
-    with pytest.raises(UnavailableError) as refused:
-        cache.find(STANDARD, QE, world.now)
-    assert (refused.value.status, refused.value.problem) == (404, problem)
-    assert world.upstream.asked == []
-    cache.offer(STANDARD, identity(world, 3), world.now)
-    assert number_of(cache.find(STANDARD, QE, world.now)) == 3
+def test_what_another_has_stored_just_now_is_handed_out_at_once(site: Site) -> None:
+    reader, writer = site.cache(Mode.OFFLINE), site.cache(Mode.OFFLINE, "writer")
+    item = ENDORSER.tcb_info()
+    writer.offer(STANDARD, item, site.clock())
+    assert reader.held(STANDARD, TCB_INFO, site.clock()) is None
+    assert reader.find(STANDARD, TCB_INFO, site.clock()).item == item
 
 
-def test_a_registration_may_ask_in_the_mode_req(world: World) -> None:
-    world.publish(identity(world, 1), QE)
-    assert number_of(world.cache(mode=Mode.REQ).fetch(STANDARD, QE, world.now)) == 1
+def test_an_operator_cannot_bring_what_is_of_the_future(site: Site) -> None:
+    cache = site.cache(Mode.OFFLINE)
+    with pytest.raises(MalformedError, match="valid only from"):
+        cache.offer(STANDARD, ENDORSER.tcb_info(2, day=3), site.clock())
+    assert not site.storage.items.changed_since(0)
 
 
-def test_editions_never_stand_in_for_one_another(world: World) -> None:
-    early = Edition(update="early")
-    cache = world.cache(mode=Mode.OFFLINE)
-    cache.offer(early, identity(world, 9), world.now)
-    assert cache.held(STANDARD, QE, world.now) is None
-    assert number_of(cache.find(early, QE, world.now)) == 9
+def test_version_3_has_documents_of_its_own(site: Site) -> None:
+    site.upstreams[0].answer = ENDORSER.tcb_info()
+    cache = site.cache()
+    cache.find(STANDARD, TCB_INFO, site.clock())
+    old = Edition(version=3)
+    assert cache.held(old, TCB_INFO, site.clock()) is None
+    error = refused(cache, site, old)
+    assert error.status == 404
+    assert "ask for version 4" in error.remedy
+    cache.offer(old, ENDORSER.tcb_info(1), site.clock())
+    assert cache.find(old, TCB_INFO, site.clock()).sequence[0] == 1
+    failures = dict(cache.refresh(site.clock()))
+    assert [failure for failure in failures.values() if failure] == ["no upstream hands out v3/standard"]
 
 
-def test_crls_are_the_same_in_every_edition(world: World) -> None:
-    cache = world.cache(mode=Mode.OFFLINE)
-    cache.offer(Edition(3), world.endorser.pck_crl(4, day=1, days=99), world.now)
-    assert number_of(cache.find(Edition(update="early"), CRL, world.now)) == 4
+def test_crls_are_the_same_in_all_editions(site: Site) -> None:
+    site.upstreams[0].answer = ENDORSER.root_ca_crl()
+    cache, name = site.cache(), ItemName(ItemKind.ROOT_CA_CRL)
+    found = cache.find(Edition(update="early"), name, site.clock())
+    assert cache.held(Edition(version=3), name, site.clock()) == found
+    assert len(site.upstreams[0].asked) == 1
 
 
-def test_version_3_is_asked_only_of_upstreams_that_speak_it(world: World) -> None:
-    with pytest.raises(UnavailableError, match="no upstream hands out v3/standard"):
-        world.cache().find(Edition(3), QE, world.now)
-    assert world.upstream.asked == []
+def test_so_many_numbered_editions_are_held_and_none_is_lost(site: Site) -> None:
+    cache = site.cache()
+    for number in range(1, 3 * MAX_NUMBERED):
+        site.upstreams[0].answer = ENDORSER.tcb_info(number)
+        cache.find(Edition(update=number), TCB_INFO, site.clock())
+        assert cache.held(Edition(update=1), TCB_INFO, site.clock()), "what is used is held on to"
+    held = [n for n in range(1, 3 * MAX_NUMBERED) if cache.held(Edition(update=n), TCB_INFO, site.clock())]
+    assert held == [1, *range(2 * MAX_NUMBERED + 1, 3 * MAX_NUMBERED)]
+    asked = len(site.upstreams[0].asked)
+    site.upstreams[0].answer = REFUSED
+    site.clock.now += 20 * DAY  # nothing was checked lately
+    for other in (cache, site.cache(Mode.OFFLINE)):
+        found = other.find(Edition(update=2), TCB_INFO, site.clock())
+        assert found.sequence[0] == 2
+    await_fetches()
+    assert len(site.upstreams[0].asked) <= asked + 1
 
 
-def test_of_numbered_editions_only_so_many_are_held(world: World) -> None:
-    cache = world.cache()
-    world.upstream.failure = CollateralUnavailableError("no", status=404)
-    for number in range(MAX_NUMBERED * 2):
-        with pytest.raises(UnavailableError):
-            cache.find(Edition(update=number), QE, world.now)
-    assert len(cache._shelves) <= MAX_NUMBERED
+def test_a_refresh_tells_of_each_item(site: Site) -> None:
+    cache = site.cache()
+    for item in (ENDORSER.tcb_info(), ENDORSER.item(ItemKind.QE_IDENTITY), ENDORSER.root_ca_crl()):
+        cache.offer(STANDARD, item, site.clock())
+    cache.offer(Edition(update="early"), ENDORSER.tcb_info(fmspc=b"\xff" * 6), site.clock())
+
+    def answer(name: ItemName) -> CollateralItem | VerdictdError:
+        return REFUSED if name.kind is ItemKind.QE_IDENTITY else ENDORSER.item(name.kind, 2)
+
+    site.upstreams[0].answer = answer
+    outcomes = dict(cache.refresh(site.clock(), fmspc=ENDORSER.fmspc))
+    assert len(outcomes) == 3  # nothing of the other family
+    assert "cannot be reached" in outcomes["SGX QE identity, v4/standard"]
+    assert outcomes["CRL of the root CA"] == ""
+    assert outcomes[f"SGX TCB info for FMSPC {ENDORSER.fmspc.hex()}, v4/standard"] == ""
+    assert cache.find(STANDARD, TCB_INFO, site.clock()).sequence[0] == 2
 
 
-def test_an_older_offer_displaces_nothing(world: World) -> None:
-    cache = world.cache(mode=Mode.OFFLINE)
-    cache.offer(STANDARD, identity(world, 5), world.now)
-    cache.offer(STANDARD, identity(world, 4), world.now)
-    assert number_of(cache.find(STANDARD, QE, world.now)) == 5
-    assert number_of(world.cache("other", Mode.OFFLINE).find(STANDARD, QE, world.now)) == 5
-
-
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("publish"), st.integers(1, 6)),
-        st.tuples(st.just("fail"), st.sampled_from(["down", "limit", "forge", ""])),
-        st.tuples(st.just("wait"), st.sampled_from([1, 7, 61, 3600, 40_000, 90_000, 400_000])),
-        st.tuples(st.just("ask"), st.integers(0, 1)),
-        st.tuples(st.just("refresh"), st.integers(0, 1)),
-        st.tuples(st.just("follow"), st.integers(0, 1)),
-    ),
-    max_size=14,
+ROOTS = TrustRoots((intel_trust_root(),))
+API = "https://api.trustedservices.intel.com/sgx/certification/v4/pckcrl"
+ROOT_CRL = ItemName(ItemKind.ROOT_CA_CRL)
+PLATFORM_CRL, PROCESSOR_CRL = (
+    ItemName(ItemKind.PCK_CRL, pck_ca="platform"),
+    ItemName(ItemKind.PCK_CRL, pck_ca="processor"),
 )
-FAILURES = {
-    "down": DOWN,
-    "limit": CollateralUnavailableError("too often", status=429, retry_after_s=100),
-    "forge": AuthenticityError("forged"),
-    "": None,
-}
 
 
-@settings(max_examples=25, deadline=None)
-@given(STEPS)
-def test_whatever_happens_nothing_expired_or_older_is_handed_out_and_what_is_in_time_is(
-    steps: list[tuple[str, int | str]],
-) -> None:
-    with tempfile.TemporaryDirectory() as name, made_world(SHARED, Path(name)) as world:
-        caches = (world.cache("one"), world.cache("other"))
-        newest = [0, 0]
-        held_until = [world.now, world.now]
-        for step, value in steps:
-            match step, value:
-                case "publish", int(number):
-                    world.publish(identity(world, number, days=3), QE)
-                case "fail", str(how):
-                    world.upstream.failure = FAILURES[how]
-                case "wait", int(seconds):
-                    world.wait(seconds=seconds)
-                case "refresh", int(which):
-                    caches[which].refresh(world.now)
-                case "follow", int(which):
-                    caches[which].follow(world.now)
-                case "ask", int(which):
-                    try:
-                        found = caches[which].find(STANDARD, QE, world.now)
-                    except UnavailableError:
-                        assert world.now >= held_until[which], "it was held, and in time"
-                        continue
-                    assert found.is_in_time(world.now)
-                    assert number_of(found) >= newest[which]
-                    newest[which], held_until[which] = number_of(found), found.expires_at
-        assert world.upstream.most_at_once <= 1
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("https://certificates.trustedservices.intel.com/IntelSGXRootCA.der", ROOT_CRL),
+        ("https://certificates.trustedservices.intel.com/IntelSGXRootCA.crl", ROOT_CRL),
+        ("https://certificates.trustedservices.intel.com/IntelSGXRootCA.pem", None),
+        ("https://certificates.example/IntelSGXRootCA.der", None),
+        (f"{API}?ca=platform&encoding=der", PLATFORM_CRL),
+        (f"{API}?ca=processor&encoding=der", PROCESSOR_CRL),
+        (f"{API}?CA=processor", None),
+        (f"{API}?ca=other", None),
+        (API, None),
+        (f"{API}?ca=platform".replace("https", "http"), None),
+        (f"{API}?ca=platform".replace("intel.com", "intel.com.example"), None),
+        (f"{API}/other?ca=platform", None),
+        (f"{API}?ca=platform&{'a=b&' * 9}", None),
+        ("https://[half/pckcrl?ca=platform", None),
+        ("file:///etc/passwd", None),
+        ("", None),
+        (f"{API}?ca=platform&pad={'a' * MAX_URI_CHARACTERS}", None),
+    ],
+)
+def test_which_crl_an_address_stands_for(uri: str, name: ItemName | None) -> None:
+    assert find_crl(uri, ROOTS) == name
 
 
-def test_numbers_that_anybody_may_name_displace_no_edition_that_is_held(world: World) -> None:
-    numbered = Edition(update=17)
-    cache = world.cache(mode=Mode.OFFLINE)
-    cache.offer(numbered, identity(world, 17), world.now)
-    for number in range(1000, 1000 + 2 * MAX_NUMBERED):
-        with pytest.raises(UnavailableError):
-            cache.find(Edition(update=number), QE, world.now)
-    assert cache.held(numbered, QE, world.now) is not None
+@given(st.text(max_size=80) | st.text(max_size=60).map(lambda tail: "https://[" + tail))
+def test_any_address_is_answered(uri: str) -> None:
+    assert find_crl(uri, ROOTS) is None
 
 
-def test_an_edition_that_was_let_go_is_found_in_the_database_again(world: World) -> None:
-    cache = world.cache(mode=Mode.OFFLINE)
-    for number in range(1, MAX_NUMBERED + 3):
-        cache.offer(Edition(update=number), identity(world, number), world.now)
-    assert cache.held(Edition(update=1), QE, world.now) is None
-    assert number_of(cache.find(Edition(update=1), QE, world.now)) == 1
+def test_a_crl_is_asked_of_upstream_by_its_name_and_never_of_its_address(site: Site) -> None:
+    site.upstreams[0].answer = ENDORSER.root_ca_crl()
+    extension = site.roots.roots[0].certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints)
+    uri = (extension.value[0].full_name or [])[0].value
+    cache = site.cache()
+    raw = site.upstreams[0].answer.raw
+    assert isinstance(raw, RevocationList)
+    assert cache.crl_at(uri, site.clock()) == raw.der
+    with pytest.raises(UnavailableError) as caught:
+        cache.crl_at("http://127.0.0.1:1/IntelSGXRootCA.der", site.clock())
+    assert caught.value.status == 404
+    assert site.upstreams[0].asked == [ROOT_CRL]
 
 
-def test_an_address_of_a_trusted_vendor_names_its_crl_and_no_other_is_looked_at(world: World) -> None:
-    cache = world.cache(mode=Mode.OFFLINE)
-    root_crl = world.endorser.root_ca_crl(1, day=1, days=99)
-    cache.offer(STANDARD, root_crl, world.now)
-    cache.offer(STANDARD, world.endorser.pck_crl(1, day=1, days=99), world.now)
-    assert cache.crl_at("https://tee-sim.invalid/SimulatedSGXRootCA.der", world.now) == root_crl.raw.der  # type: ignore[union-attr]
-    assert cache.crl_at("https://tee-sim.invalid/sgx/certification/v4/pckcrl?ca=platform&encoding=der", world.now)
-    for uri in (
-        "https://tee-sim.invalid/other.der",
-        "https://example.invalid/sgx/certification/v4/pckcrl?ca=platform",
-        "http://tee-sim.invalid/sgx/certification/v4/pckcrl?ca=platform",
-        "https://tee-sim.invalid/sgx/certification/v4/pckcrl?ca=other",
-        "file:///etc/passwd",
-        "http://[",
-        "https://tee-sim.invalid/" + "a" * 2048,
-    ):
-        with pytest.raises(UnavailableError, match="no distribution point"):
-            cache.crl_at(uri, world.now)
+def test_under_two_roots_an_item_is_asked_for_one_at_a_time() -> None:
+    other = Endorser()
+    with open_site(Upstream(), roots=TrustRoots((*ENDORSER.roots.roots, *other.roots.roots))) as site:
+        site.upstreams[0].answer = ENDORSER.root_ca_crl()
+        site.upstreams[0].meanwhile = lambda: time.sleep(0.05)
+        assert site.cache().find(STANDARD, ROOT_CRL, site.clock()).key.name == ROOT_CRL
+        await_fetches()
+        assert site.upstreams[0].most_at_once == 1
+
+
+def test_what_one_stores_shows_up_in_the_other_and_a_fault_does_not_end_that(site: Site) -> None:
+    reader = site.cache(Mode.OFFLINE)
+    faults = [StorageError("the database is away"), RuntimeError("a fault")]
+
+    class Faulty:
+        def follow(self, at: datetime) -> None:
+            if faults:
+                raise faults.pop()
+            reader.follow(at)
+
+        def refresh_due(self, at: datetime) -> None:
+            reader.refresh_due(at)
+
+    with BackgroundRefresh(Faulty(), site.clock, interval_s=0.01):
+        site.cache(Mode.OFFLINE, "writer").offer(STANDARD, ENDORSER.tcb_info(), site.clock())
+        deadline = time.monotonic() + 60
+        while reader.held(STANDARD, TCB_INFO, site.clock()) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+
+def test_what_is_due_is_asked_for_ahead_of_its_end(site: Site) -> None:
+    site.upstreams[0].answer = ENDORSER.tcb_info(days=3)
+    cache = site.cache()
+    cache.find(STANDARD, TCB_INFO, site.clock())
+    site.upstreams[0].answer = ENDORSER.tcb_info(2, day=1, days=3)
+    site.clock.now += DAY
+    cache.refresh_due(site.clock())
+    await_fetches()
+    held = cache.held(STANDARD, TCB_INFO, site.clock())
+    assert held is not None
+    assert held.sequence[0] == 2

@@ -1,240 +1,358 @@
-"""PCK certificates from a vendor's service over HTTP: to whom, when it is asked, and what may take whose place."""
+"""PCK certificates: a simulated vendor, caches on one database, and each reason why a certificate is not handed out."""
 
+import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.unit.collateral.endorser import DAY, START
-from tests.unit.pccs.services.world import World
-from verdictd.collateral.http_client import BoundedHTTPClient, Retries, tls_context
+from tests.unit.pccs.services.shared import Clock
+from verdictd.collateral.http_client import BoundedHTTPClient, Retries
 from verdictd.collateral.items import ItemKind, ItemName
 from verdictd.collateral.pccs_client import PCCSClient
 from verdictd.collateral.pccs_urls import parse_pccs_url
 from verdictd.pccs.collateral_cache import StoredCollateralCache
-from verdictd.pccs.errors import UnavailableError
+from verdictd.pccs.database import open_storage
+from verdictd.pccs.errors import StorageError, UnavailableError
 from verdictd.pccs.model import STANDARD, Edition, Mode, Platform, PlatformKey, RawTCB, Registration, RegistrationState
-from verdictd.pccs.pck_cache import StoredPCKCache
+from verdictd.pccs.pck_cache import EARLY, StoredPCKCache
 from verdictd.pccs.pck_fetching import PCKFetcher
 from verdictd.pccs.pck_upstream import PCKUpstream
+from verdictd.pccs.ports import Storage
 from verdictd.simulator.behaviour import Behaviour, Fault
 from verdictd.simulator.family import MANIFEST_BYTES, encode_identity
+from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.simulator.server import CollateralServer
+from verdictd.tees.dcap.acceptance import TCBStatus
+from verdictd.tees.dcap.trust_roots import TrustRoots, parse_trust_roots
 
-LOW = RawTCB(bytes(16), 0)
-KEY = PlatformKey("AB" * 16, "0000")
-MINE, THEIRS = encode_identity(b"mine"), encode_identity(b"theirs")
+PLATFORM = SimulatedPlatform.create(at=START - 100 * DAY)
+ROOTS = TrustRoots(parse_trust_roots(PLATFORM.trust_root_pem, "simulated root"))
+KEY = PlatformKey("00112233445566778899AABBCCDDEEFF", "0000")
+OTHER = PlatformKey("FF" * 16, "0000")
+PPID = PLATFORM.encrypted_ppid
+HIGH = RawTCB(bytes([255] * 16), 0xFFFF)
+OWN = RawTCB(PLATFORM.hardware.components, PLATFORM.hardware.pce_svn)
+LIKE_A_PCCS = Fault(route="*/pckcerts", status=404)
+MANIFEST = encode_identity(b"manifest", size=MANIFEST_BYTES.start)
 
 
 @dataclass
 class Desk:
-    """Caches, each as a process of its own would have it, and the vendor's service that all of them ask."""
+    """A vendor, a database, and caches on it."""
 
-    world: World
+    directory: Path
     server: CollateralServer
+    storage: Storage
+    clock: Clock
+    noted: list[str] = field(default_factory=list)
 
-    @property
-    def raw_tcb(self) -> RawTCB:
-        hardware = self.world.endorser.platform.hardware
-        return RawTCB(hardware.cpu_svn, hardware.pce_svn)
-
-    def cache(self, holder: str = "one", mode: Mode = Mode.LAZY) -> StoredPCKCache:
-        world, address = self.world, parse_pccs_url(self.server.url)
-        http = BoundedHTTPClient(tls=tls_context(verify=True), retries=Retries(times=0), clock=world.seconds)
+    def cache(self, mode: Mode = Mode.LAZY, holder: str = "one") -> StoredPCKCache:
+        address = parse_pccs_url(self.server.url)
+        http = BoundedHTTPClient(tls=ssl.create_default_context(), retries=Retries(times=0))
 
         def make_sources(edition: Edition) -> list[PCCSClient]:
-            return [PCCSClient(address, http, update=edition.update)] if edition.version == 4 else []
+            return [PCCSClient(address, http, update=edition.update)]
 
-        storage = world.storage()
-        collateral = StoredCollateralCache(
-            storage, make_sources, roots=world.endorser.roots, mode=mode, holder=holder, clock=lambda: world.now
+        self.collateral = StoredCollateralCache(
+            self.storage, make_sources, roots=ROOTS, mode=mode, holder=holder, clock=self.clock
         )
-        upstream = PCKUpstream(address, http, lambda: world.now)
-        fetcher = PCKFetcher(
-            storage, [upstream], roots=world.endorser.roots, holder=holder, clock=lambda: world.now, call_seconds=8
-        )
-        return StoredPCKCache(storage, collateral, fetcher, roots=world.endorser.roots, mode=mode)
+        upstreams = [PCKUpstream(address, http, self.clock)]
+        fetcher = PCKFetcher(self.storage, upstreams, roots=ROOTS, holder=holder, clock=self.clock)
+        return StoredPCKCache(self.storage, self.collateral, fetcher, roots=ROOTS, mode=mode)
 
-    def tell(self, *faults: Fault) -> None:
+    def told(self, *faults: Fault) -> None:
         self.server.service.behaviour = Behaviour(faults=faults)
 
-    def count(self, path: str) -> int:
-        return self.server.service.log.counts().get(f"/sgx/certification/v4/{path}", 0)
+    def asked(self, *names: str) -> int:
+        counts = self.server.service.log.counts()
+        return sum(count for path, count in counts.items() if path.rpartition("/")[2] in names)
 
-    def registration(self, enc_ppid: bytes = MINE) -> Registration:
-        return Registration(platform=Platform(key=KEY, enc_ppid=enc_ppid), raw_tcb=self.raw_tcb)
+    def ask(self, cache: StoredPCKCache, ppid: bytes = PPID, tcb: RawTCB = OWN, key: PlatformKey = KEY) -> RawTCB:
+        certificate, pck_set = cache.certificate(key, tcb, ppid, self.clock())
+        assert pck_set.platform.key == key
+        return certificate.tcb
+
+    def refused(
+        self, cache: StoredPCKCache, ppid: bytes = PPID, tcb: RawTCB = OWN, key: PlatformKey = KEY
+    ) -> UnavailableError:
+        with pytest.raises(UnavailableError) as caught:
+            self.ask(cache, ppid, tcb, key)
+        return caught.value
 
 
 @pytest.fixture
-def desk(world: World, tmp_path: Path) -> Iterator[Desk]:
-    world.now = START + DAY
-    world.endorser.platform.save(tmp_path / "vendor")
-    with CollateralServer(tmp_path / "vendor", host="127.0.0.1", port=0, clock=lambda: world.now) as server:
-        yield Desk(world, server)
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    PLATFORM.save(tmp_path / "vendor")
+    clock = Clock()
+    storage = open_storage(f"sqlite:///{tmp_path / 'pccs.db'}", ROOTS)
+    with CollateralServer(tmp_path / "vendor", host="127.0.0.1", port=0, clock=clock) as server:
+        yield Desk(tmp_path / "vendor", server, storage, clock)
+    storage.close()
 
 
-def refusal(desk: Desk, cache: StoredPCKCache, raw_tcb: RawTCB, enc_ppid: bytes) -> UnavailableError:
-    with pytest.raises(UnavailableError) as refused:
-        cache.certificate(KEY, raw_tcb, enc_ppid, desk.world.now)
-    return refused.value
+def registration(ppid: bytes = PPID, manifest: bytes = b"", raw_tcb: RawTCB | None = OWN) -> Registration:
+    return Registration(platform=Platform(key=KEY, enc_ppid=ppid, manifest=manifest), raw_tcb=raw_tcb)
 
 
-def test_a_platform_is_fetched_once_and_then_answered_by_every_process_without_upstream(desk: Desk) -> None:
-    certificate, pck_set = desk.cache().certificate(KEY, desk.raw_tcb, MINE, desk.world.now)
-    assert pck_set.is_complete
-    assert pck_set.platform.fmspc == desk.world.endorser.fmspc
-    desk.tell(Fault(status=503))
-    other = desk.cache("other")
-    assert other.certificate(KEY, desk.raw_tcb, b"", desk.world.now)[0] == certificate
-    assert other.held(KEY, desk.raw_tcb, desk.world.now) is not None
-    assert desk.count("pckcerts") == 1
-
-
-def test_of_many_askers_in_many_processes_one_asks(desk: Desk) -> None:
-    desk.tell(Fault(route="*/pckcerts", delay_s=0.3))
-    caches = [desk.cache(name) for name in ("one", "two", "three")]
-    with ThreadPoolExecutor(9) as threads:
-        found = list(threads.map(lambda cache: cache.certificate(KEY, desk.raw_tcb, MINE, desk.world.now), caches * 3))
-    assert len({certificate.pem for certificate, _ in found}) == 1
-    assert desk.count("pckcerts") == 1
-
-
-def test_whoever_asks_cannot_have_another_processors_certificates_put_in_the_place_of_a_platforms(desk: Desk) -> None:
+def test_a_certificate_is_fetched_once_and_chosen_for_each_tcb(desk: Desk) -> None:
     cache = desk.cache()
-    mine = cache.certificate(KEY, desk.raw_tcb, MINE, desk.world.now)[0]
-    desk.world.wait(hours=1)
-    assert refusal(desk, cache, LOW, THEIRS).status == 404  # what is held is all there is
-    assert desk.count("pckcerts") == 1
-    assert cache.certificate(KEY, desk.raw_tcb, THEIRS, desk.world.now)[0] == mine
+    assert desk.ask(cache) == OWN
+    assert desk.ask(cache, b"", HIGH) >= OWN
+    desk.told(Fault(status=503))
+    assert desk.ask(cache) == OWN
+    assert desk.ask(desk.cache(holder="other"), b"") == OWN
+    assert desk.asked("pckcerts") == 1
 
 
-def test_not_even_where_nothing_is_known_by_which_the_vendor_would_know_it(desk: Desk) -> None:
-    cache = desk.cache()
-    _, pck_set = cache.certificate(KEY, desk.raw_tcb, MINE, desk.world.now)
-    imported = replace(pck_set, platform=replace(pck_set.platform, enc_ppid=b""), is_complete=False)
-    storage = desk.world.storage()
-    storage.platforms.keep(replace(imported, is_complete=True))
-    before = storage.platforms.get(KEY)
-    assert before is not None
-    desk.world.now = max(each.expires_at for each in before.certificates)  # all of them are to be fetched anew
-    with pytest.raises(UnavailableError):
-        desk.cache("other").certificate(KEY, desk.raw_tcb, THEIRS, desk.world.now)
-    after = storage.platforms.get(KEY)
-    assert after is not None
-    assert after.certificates == before.certificates
+def test_a_platform_that_nobody_named_is_unknown(desk: Desk) -> None:
+    error = desk.refused(desk.cache(), b"")
+    assert (error.status, error.problem) == (461, "platform-unknown")
+    assert not desk.asked("pckcerts", "pckcert")
 
 
-def test_who_registers_may_have_the_processor_replaced(desk: Desk) -> None:
-    cache = desk.cache()
-    mine = cache.certificate(KEY, desk.raw_tcb, MINE, desk.world.now)[0]
-    registration = Registration(
-        platform=Platform(key=KEY, manifest=encode_identity(b"new", size=MANIFEST_BYTES[0])), raw_tcb=desk.raw_tcb
-    )
-    cache.register(registration, desk.world.now)
-    assert cache.certificate(KEY, desk.raw_tcb, b"", desk.world.now)[0] != mine
+def test_a_ppid_of_zeros_is_not_asked_with(desk: Desk) -> None:
+    error = desk.refused(desk.cache(), bytes(384))
+    assert (error.status, error.problem) == (404, "ppid-refused")
+    assert not desk.asked("pckcerts", "pckcert")
+
+
+def test_a_ppid_that_the_vendor_does_not_know_is_refused(desk: Desk) -> None:
+    error = desk.refused(desk.cache(), encode_identity(b"x", is_known=False))
+    assert (error.status, error.problem) == (404, "ppid-refused")
+    assert desk.storage.platforms.count() == 0
 
 
 @pytest.mark.parametrize(
-    ("enc_ppid", "status", "problem"),
+    ("fault", "status", "problem"),
     [
-        (b"", 461, "platform-unknown"),
-        (bytes(384), 404, "ppid-refused"),
-        (encode_identity(b"other vendor's", is_known=False), 404, "ppid-refused"),
+        (Fault(status=503), 502, "upstream-down"),
+        (Fault(resets=True), 502, "upstream-down"),
+        (Fault(status=429, retry_after_s=30), 503, "rate-limited"),
+        (Fault(route="*/pckcerts", body="no JSON"), 460, "integrity"),
+        (Fault(route="*/pckcerts", body="{}"), 460, "integrity"),
+        (Fault(route="*/pckcerts", body="[7]"), 460, "integrity"),
+        (Fault(route="*/pckcerts", body='[{"tcbm": "00", "cert": "x"}]'), 460, "integrity"),
+        (Fault(route="*/pckcerts", body='[{"tcbm": "' + "00" * 18 + '", "cert": "x"}]'), 460, "integrity"),
+        (
+            Fault(route="*/pckcerts", body='[{"tcbm": "' + "00" * 18 + '", "cert": "Not available"}]'),
+            404,
+            "ppid-refused",
+        ),
     ],
 )
-def test_a_platform_that_the_vendor_cannot_know_is_refused(
-    desk: Desk, enc_ppid: bytes, status: int, problem: str
-) -> None:
-    refused = refusal(desk, desk.cache(), desk.raw_tcb, enc_ppid)
-    assert (refused.status, refused.problem) == (status, problem)
-    assert refused.remedy
-    assert list(desk.world.storage().attempts.all()) == []  # what there is not is no outage
+def test_what_upstream_fails_with_gives_the_status(desk: Desk, fault: Fault, status: int, problem: str) -> None:
+    desk.told(fault)
+    error = desk.refused(desk.cache())
+    assert (error.status, error.problem) == (status, problem), error
+    assert (error.retry_after_s is not None) is (problem == "rate-limited")
+    assert desk.storage.platforms.count() == 0
 
 
-def test_the_newest_level_without_a_certificate_gives_the_next_one_and_is_not_remembered(desk: Desk) -> None:
+def test_all_caches_leave_upstream_alone_as_it_asked(desk: Desk) -> None:
+    desk.told(Fault(status=429, retry_after_s=30))
+    desk.refused(desk.cache())
+    desk.told()
+    error = desk.refused(desk.cache(holder="other"))
+    assert (error.status, error.retry_after_s) == (503, 30)
+    assert desk.asked("pckcerts") == 1
+    desk.clock.now += timedelta(seconds=31)
+    assert desk.ask(desk.cache(holder="other")) == OWN
+
+
+def test_clients_are_told_when_to_come_back_for_anything_while_upstream_is_left_alone(desk: Desk) -> None:
+    desk.told(Fault(route="*/tcb", status=429, retry_after_s=30))
+    desk.cache()
+    for kind in (ItemKind.QVE_IDENTITY, ItemKind.ROOT_CA_CRL):
+        with pytest.raises(UnavailableError):
+            desk.collateral.find(
+                STANDARD, ItemName(ItemKind.TCB_INFO, tee="SGX", fmspc=PLATFORM.hardware.fmspc), desk.clock()
+            )
+        with pytest.raises(UnavailableError) as caught:
+            desk.collateral.find(STANDARD, ItemName(kind), desk.clock())
+        assert (caught.value.status, caught.value.problem) == (503, "rate-limited")
+        assert 0 < (caught.value.retry_after_s or 0) <= 30
+    assert not desk.asked("rootcacrl", "identity")
+
+
+def test_a_certificate_of_another_vendor_is_not_stored(desk: Desk, tmp_path: Path) -> None:
+    SimulatedPlatform.create(at=START - 100 * DAY).save(tmp_path / "foreign")
+    with CollateralServer(tmp_path / "foreign", host="127.0.0.1", port=0, clock=desk.clock) as desk.server:
+        error = desk.refused(desk.cache())
+        assert (error.status, error.problem) == (460, "integrity")
+        assert desk.storage.platforms.count() == 0
+
+
+def test_of_a_level_without_certificate_the_next_is_handed_out(desk: Desk) -> None:
+    """Nothing is remembered of that choice, for the better one may come."""
+    SimulatedPlatform.update(desk.directory, lambda vendor: vendor.with_tcb_status(TCBStatus.OUT_OF_DATE))
+    cache, ppid = desk.cache(), encode_identity(b"x", has_newest=False)
+    assert desk.ask(cache, ppid, HIGH) <= OWN
+    assert desk.storage.platforms.answer(KEY, HIGH) is None
+
+
+def test_where_no_level_that_it_reaches_has_one_that_is_said_and_asked_again_later(desk: Desk) -> None:
+    cache, lowest = desk.cache(), RawTCB(bytes(16), 0)
+    error = desk.refused(cache, encode_identity(b"x", has_newest=False), lowest)
+    assert (error.status, error.problem) == (462, "certificates-unavailable")
+    assert desk.refused(cache, b"", lowest).status == 462
+    assert desk.asked("pckcerts") == 1
+    desk.clock.now += timedelta(hours=2)
+    assert desk.refused(cache, b"", lowest).status == 462
+    assert desk.asked("pckcerts") == 2
+
+
+def test_a_tcb_below_every_certificate_does_not_have_upstream_asked_each_time(desk: Desk) -> None:
     cache = desk.cache()
-    lacking = encode_identity(b"lacking", has_newest=False)
-    certificate, pck_set = cache.certificate(KEY, desk.raw_tcb, lacking, desk.world.now)
-    assert pck_set.unavailable
-    assert certificate.tcb not in pck_set.unavailable
-    assert desk.world.storage().platforms.answer(KEY, desk.raw_tcb) is None
+    for _ in range(3):
+        error = desk.refused(cache, PPID, RawTCB(bytes(16), 0))
+        assert (error.status, error.problem) == (404, "no-cache-data")
+        desk.clock.now += timedelta(minutes=1)
+    assert desk.asked("pckcerts") == 1
 
 
-def test_upstream_that_fails_is_said_to(desk: Desk) -> None:
-    desk.tell(Fault(route="*/pckcert*", status=500))
-    refused = refusal(desk, desk.cache(), desk.raw_tcb, MINE)
-    assert (refused.status, refused.problem) == (502, "upstream-down")
-    assert "since" in refused.message
-    assert [attempt.failure != "" for attempt in desk.world.storage().attempts.all()] == [True]
-
-
-def test_what_does_not_verify_is_not_stored(desk: Desk) -> None:
-    desk.tell(Fault(route="*/pckcerts", body='[{"tcbm":"' + "00" * 18 + '","cert":"-----BEGIN CERTIFICATE-----"}]'))
-    refused = refusal(desk, desk.cache(), desk.raw_tcb, MINE)
-    assert (refused.status, refused.problem) == (460, "integrity")
-    assert desk.world.storage().platforms.get(KEY) is None
-
-
-def test_all_processes_wait_for_as_long_as_upstream_asked_one_of_them_to(desk: Desk) -> None:
-    desk.tell(Fault(route="*/pckcerts", status=429, retry_after_s=120))
-    for name in ("one", "two"):
-        assert refusal(desk, desk.cache(name), desk.raw_tcb, MINE).problem == "rate-limited"
-        desk.world.wait(seconds=30)
-    assert desk.count("pckcerts") == 1
-
-
-@pytest.mark.parametrize("mode", [Mode.REQ, Mode.OFFLINE])
-def test_an_unknown_platform_is_fetched_only_by_registering_it(desk: Desk, mode: Mode) -> None:
-    cache = desk.cache(mode=mode)
-    refused = refusal(desk, cache, desk.raw_tcb, MINE)
-    assert (refused.status, refused.problem) == (461, "platform-unknown")
-    cache.register(desk.registration(), desk.world.now)
-    if mode is Mode.OFFLINE:
-        assert desk.server.service.log.counts() == {}
-        assert desk.world.storage().registrations.take(RegistrationState.NEW) == [desk.registration()]
-    else:
-        assert cache.certificate(KEY, desk.raw_tcb, b"", desk.world.now)
-
-
-def test_a_registration_has_everything_fetched_that_its_verifiers_need(desk: Desk) -> None:
-    desk.cache(mode=Mode.REQ).register(desk.registration(), desk.world.now, updates=("all",))
-    names = {(stored.edition, stored.item.key.name) for stored in desk.world.storage().items.changed_since(0)}
-    fmspc, early = desk.world.endorser.fmspc, Edition(update="early")
-    for edition in (STANDARD, early):
-        for tee in ("SGX", "TDX"):
-            assert (edition, ItemName(ItemKind.TCB_INFO, tee=tee, fmspc=fmspc)) in names
-            assert (edition, ItemName(ItemKind.QE_IDENTITY, tee=tee)) in names
-        assert (edition, ItemName(ItemKind.QVE_IDENTITY)) in names
-    for ca in ("platform", "processor"):
-        assert (STANDARD, ItemName(ItemKind.PCK_CRL, pck_ca=ca)) in names
-    assert (STANDARD, ItemName(ItemKind.ROOT_CA_CRL)) in names
-
-
-def test_tcbs_without_a_certificate_are_listed_for_whoever_fetches_them(desk: Desk) -> None:
-    lacking = encode_identity(b"lacking", has_newest=False)
-    desk.cache(mode=Mode.REQ).register(desk.registration(lacking), desk.world.now)
-    waiting = desk.world.storage().registrations.take(RegistrationState.NOT_AVAILABLE)
-    assert [each.raw_tcb for each in waiting] == [desk.raw_tcb]
-
-
-def test_what_has_expired_is_fetched_anew_and_never_handed_out(desk: Desk) -> None:
+def test_a_platform_is_known_by_its_manifest(desk: Desk) -> None:
     cache = desk.cache()
-    certificate, _ = cache.certificate(KEY, desk.raw_tcb, MINE, desk.world.now)
-    desk.world.now = certificate.expires_at
-    desk.tell(Fault(status=503))
-    assert refusal(desk, cache, desk.raw_tcb, MINE).status == 502
+    cache.register(registration(b"", MANIFEST, None), desk.clock())
+    assert desk.ask(cache, b"", HIGH)
+    assert {entry.method for entry in desk.server.service.log.entries() if "pckcerts" in entry.target} == {"POST"}
 
 
-def test_one_platform_that_cannot_be_refreshed_leaves_the_others_refreshed(desk: Desk) -> None:
+def test_a_cache_as_upstream_gives_one_at_a_time(desk: Desk) -> None:
+    desk.told(LIKE_A_PCCS)
     cache = desk.cache()
-    for number in range(3):
-        key = KEY._replace(qe_id=f"{number:032X}")
-        cache.certificate(key, desk.raw_tcb, encode_identity(b"%d" % number), desk.world.now)
-    desk.world.wait(hours=1)
-    desk.tell(Fault(route="*/pckcert*", status=500, times=1))
-    outcomes = cache.refresh(desk.world.now)
-    assert [failure == "" for _, failure in outcomes].count(True) == 1
-    fetched = [desk.world.storage().platforms.get(KEY._replace(qe_id=f"{number:032X}")) for number in range(3)]
-    assert sorted(each is not None and each.fetched_at == desk.world.now for each in fetched) == [False, True, True]
+    assert desk.ask(cache) == OWN
+    assert desk.ask(cache) == OWN
+    assert desk.asked("pckcert") == 1
+    above = RawTCB(OWN.cpu_svn, OWN.pce_svn + 1)
+    assert desk.ask(cache, b"", above) == OWN  # what it chooses for another TCB it has to be asked
+    assert desk.asked("pckcert") == 2
+    assert dict(cache.refresh(desk.clock()))
+    assert desk.asked("pckcert") == 4
+    desk.told(Fault(status=503))
+    assert desk.ask(cache, b"", above) == OWN
+
+
+@pytest.mark.parametrize("faults", [(), (LIKE_A_PCCS,)])
+def test_many_who_ask_in_two_caches_have_it_fetched_once(desk: Desk, faults: tuple[Fault, ...]) -> None:
+    slow = tuple(replace(fault, delay_s=0.1) for fault in faults) or (Fault(route="*/pckcerts", delay_s=0.2),)
+    desk.told(*slow)
+    caches = [desk.cache(), desk.cache(holder="other")]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda turn: desk.ask(caches[turn % 2]), range(16)))
+    assert set(found) == {OWN}
+    assert desk.asked("pckcerts") == 1
+    assert desk.asked("pckcert") == len(faults)
+
+
+def test_many_with_different_tcbs_get_each_their_own(desk: Desk) -> None:
+    desk.told(replace(LIKE_A_PCCS, delay_s=0.1))
+    SimulatedPlatform.update(desk.directory, lambda vendor: vendor.with_tcb_status(TCBStatus.OUT_OF_DATE))
+    cache, tcbs = desk.cache(), [OWN, HIGH]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda turn: desk.ask(cache, PPID, tcbs[turn % 2]), range(4)))
+    assert found[:2] == found[2:]
+    assert found[0] == OWN
+    assert found[1] > OWN
+
+
+def test_a_revoked_certificate_is_not_handed_out(desk: Desk) -> None:
+    cache = desk.cache()
+    desk.ask(cache)
+    SimulatedPlatform.update(desk.directory, lambda vendor: vendor.with_revoked("pck"))
+    assert desk.ask(cache) == OWN  # no CRL is held yet
+    desk.collateral.find(STANDARD, ItemName(ItemKind.PCK_CRL, pck_ca="platform"), desk.clock())
+    error = desk.refused(cache)
+    assert (error.status, error.problem) == (404, "revoked")
+
+
+def test_expired_certificates_are_fetched_anew(desk: Desk) -> None:
+    cache = desk.cache()
+    desk.ask(cache)
+    desk.clock.now += 9 * 365 * DAY
+    # the vendor of these tests issues nothing that is valid then; what counts is that it is asked
+    desk.refused(cache)
+    assert desk.asked("pckcerts") == 2
+
+
+def test_expired_certificates_of_a_platform_that_registers_are_fetched_anew(desk: Desk) -> None:
+    cache = desk.cache()
+    cache.register(registration(), desk.clock())
+    cache.register(registration(), desk.clock())
+    assert desk.asked("pckcerts") == 1
+    desk.clock.now += 9 * 365 * DAY
+    cache.register(registration(), desk.clock())
+    assert desk.asked("pckcerts") == 2
+
+
+def test_a_registration_has_everything_cached_that_an_appraisal_needs(desk: Desk) -> None:
+    cache, fmspc = desk.cache(Mode.REQ), PLATFORM.hardware.fmspc
+    cache.register(registration(), desk.clock(), updates=("all",))
+    names = [
+        ItemName(ItemKind.TCB_INFO, tee="SGX", fmspc=fmspc),
+        ItemName(ItemKind.TCB_INFO, tee="TDX", fmspc=fmspc),
+        ItemName(ItemKind.QE_IDENTITY, tee="SGX"),
+        ItemName(ItemKind.QE_IDENTITY, tee="TDX"),
+        ItemName(ItemKind.QVE_IDENTITY),
+        ItemName(ItemKind.PCK_CRL, pck_ca="platform"),
+        ItemName(ItemKind.ROOT_CA_CRL),
+    ]
+    for edition in (STANDARD, EARLY):
+        assert [name for name in names if desk.collateral.held(edition, name, desk.clock()) is None] == []
+    desk.told(Fault(status=503))
+    assert desk.ask(cache, b"") == OWN
+
+
+def test_a_family_without_tdx_registers(desk: Desk) -> None:
+    cache = desk.cache(Mode.REQ)
+    cache.register(registration(encode_identity(b"x", family=1)), desk.clock())
+    assert desk.ask(cache, b"") == OWN
+
+
+def test_on_request_only_registrations_ask_upstream(desk: Desk) -> None:
+    cache = desk.cache(Mode.REQ)
+    error = desk.refused(cache)
+    assert (error.status, error.problem) == (461, "platform-unknown")
+    cache.register(registration(), desk.clock())
+    desk.clock.now += 60 * DAY  # TCB info has expired, and the choice for this TCB was not made before
+    asked = desk.asked("tcb")
+    assert desk.refused(cache, PPID, HIGH).status == 404
+    assert desk.asked("tcb") == asked
+
+
+def test_offline_registrations_wait(desk: Desk) -> None:
+    cache = desk.cache(Mode.OFFLINE)
+    cache.register(registration(), desk.clock())
+    assert desk.storage.registrations.count(RegistrationState.NEW) == 1
+    assert desk.refused(cache).status == 461
+    with pytest.raises(UnavailableError) as caught:
+        cache.refresh(desk.clock())
+    assert (caught.value.status, caught.value.problem) == (503, "offline")
+    assert not desk.server.service.log.counts()
+
+
+def test_a_refresh_of_which_one_platform_fails_leaves_the_rest(desk: Desk) -> None:
+    cache = desk.cache()
+    desk.ask(cache)
+    desk.ask(cache, encode_identity(b"x", family=2), key=OTHER)
+    desk.told(Fault(route="*/pckcerts", status=500, times=1))
+    outcomes = dict(cache.refresh(desk.clock()))
+    assert sorted(map(bool, outcomes.values())) == [False, True]
+    assert desk.ask(cache, b"") == OWN
+    assert desk.ask(cache, b"", key=OTHER) == OWN
+    asked = desk.asked("pckcerts")
+    assert len(cache.refresh(desk.clock(), fmspc=PLATFORM.hardware.fmspc)) == 1
+    assert desk.asked("pckcerts") == asked + 1
+
+
+def test_a_failure_of_the_database_is_told_as_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(type(desk.storage.platforms), "keep", fail)
+    with pytest.raises(StorageError, match="disk is full"):
+        desk.ask(desk.cache())
