@@ -23,11 +23,12 @@ from verdictd.pccs.amd.held import HeldAMD
 from verdictd.pccs.amd.kds import KDSUpstream
 from verdictd.pccs.amd.roots import load_amd_roots
 from verdictd.pccs.amd.verification import AMDVerifier
+from verdictd.pccs.asking import Asking, OnUpstream, UnknownBudget, ignore_upstream
 from verdictd.pccs.collateral_cache import StoredCollateralCache
 from verdictd.pccs.database import open_storage
 from verdictd.pccs.intel_import import import_platform_collateral
 from verdictd.pccs.model import Edition, Mode
-from verdictd.pccs.pck_cache import StoredPCKCache
+from verdictd.pccs.pck_cache import StoredPCKCache, build_pck_cache
 from verdictd.pccs.pck_fetching import PCKFetcher
 from verdictd.pccs.pck_upstream import PCKUpstream
 from verdictd.pccs.ports import Storage
@@ -39,6 +40,7 @@ from verdictd.pccs.web.listening import ListenAddress
 from verdictd.pccs.web.protocol import ConnectionLimits
 from verdictd.pccs.web.server import WebServer
 from verdictd.pccs.web.tls import TLSFiles
+from verdictd.pccs.web.upstream_metrics import UpstreamMetrics
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -62,12 +64,15 @@ class OpenedCache:
 
 
 @contextmanager
-def open_cache(settings: Settings, clock: Callable[[], datetime]) -> Iterator[OpenedCache]:
+def open_cache(
+    settings: Settings, clock: Callable[[], datetime], on_upstream: OnUpstream = ignore_upstream
+) -> Iterator[OpenedCache]:
     """Open the cache that settings describe, until the end of the block. Nothing is asked of upstream by itself.
 
     Args:
         settings: see `Settings`.
         clock: tells the time (aware).
+        on_upstream: told of each request to an upstream.
     Raises:
         ConfigError: a root, the database or an upstream cannot be used as it is set.
     """
@@ -79,7 +84,13 @@ def open_cache(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Op
     storage = open_storage(settings.database_url, roots, verify_amd=verifier)
     verifier.read_chains_from(storage.amd)
     try:
-        yield _put_together(settings, storage, upstreams, roots=roots, verifier=verifier, clock=clock)
+        asking = Asking(
+            storage.attempts,
+            clock,
+            on_upstream=on_upstream,
+            budget=UnknownBudget(settings.limits.unknown_per_second),
+        )
+        yield _put_together(settings, storage, upstreams, asking, roots=roots, verifier=verifier, clock=clock)
     finally:
         storage.close()
 
@@ -93,7 +104,8 @@ def serve(settings: Settings) -> None:
     clock = partial(datetime.now, UTC)
     for warning in warnings(settings):
         _LOGGER.warning(warning)
-    with open_cache(settings, clock) as cache:
+    upstream_metrics = UpstreamMetrics()
+    with open_cache(settings, clock, upstream_metrics.observe) as cache:
         services = Services(
             storage=cache.storage,
             collateral=cache.collateral,
@@ -103,15 +115,22 @@ def serve(settings: Settings) -> None:
             mode=cache.mode,
         )
         tokens = TokenHashes(user=settings.user_token_hash, admin=settings.admin_token_hash)
-        server = _listen(settings, services, tokens, clock)
+        server = _listen(settings, services, tokens, upstream_metrics, clock)
         with (
             BackgroundRefresh(cache.collateral, clock),
+            BackgroundRefresh(cache.pck, clock),
             BackgroundRefresh(cache.amd, clock, interval_s=_AMD_REFRESH_S),
         ):
             server.run(lambda: _announce(server))
 
 
-def _listen(settings: Settings, services: Services, tokens: TokenHashes, clock: Callable[[], datetime]) -> WebServer:
+def _listen(
+    settings: Settings,
+    services: Services,
+    tokens: TokenHashes,
+    upstream_metrics: UpstreamMetrics,
+    clock: Callable[[], datetime],
+) -> WebServer:
     tls = None
     if settings.tls_certificate is not None and settings.tls_key is not None:
         tls = TLSFiles(settings.tls_certificate, settings.tls_key)
@@ -127,6 +146,7 @@ def _listen(settings: Settings, services: Services, tokens: TokenHashes, clock: 
         tokens,
         clock,
         with_metrics=settings.metrics,
+        collectors=upstream_metrics.collectors,
         max_body_bytes=settings.limits.max_request_bytes,
     )
     return WebServer(app, [address], tls=tls, limits=limits)
@@ -142,6 +162,7 @@ def _put_together(
     settings: Settings,
     storage: Storage,
     upstreams: list[tuple[PCCSAddress, BoundedHTTPClient]],
+    asking: Asking,
     *,
     roots: TrustRoots,
     verifier: AMDVerifier,
@@ -162,6 +183,7 @@ def _put_together(
         holder=holder,
         clock=clock,
         refresh_period=settings.refresh_period,
+        asking=asking,
     )
     fetcher = PCKFetcher(
         storage,
@@ -169,24 +191,40 @@ def _put_together(
         roots=roots,
         holder=holder,
         clock=clock,
+        asking=asking,
+    )
+    pck = build_pck_cache(
+        storage,
+        collateral,
+        fetcher,
+        roots=roots,
+        mode=settings.mode,
+        holder=holder,
+        refresh_period=settings.refresh_period,
     )
     return OpenedCache(
         storage=storage,
         collateral=collateral,
-        pck=StoredPCKCache(storage, collateral, fetcher, roots=roots, mode=settings.mode),
-        amd=_put_amd_together(settings, storage, verifier, holder, clock),
+        pck=pck,
+        amd=_put_amd_together(settings, storage, verifier, holder=holder, asking=asking, clock=clock),
         roots=roots,
         mode=settings.mode,
     )
 
 
 def _put_amd_together(
-    settings: Settings, storage: Storage, verifier: AMDVerifier, holder: str, clock: Callable[[], datetime]
+    settings: Settings,
+    storage: Storage,
+    verifier: AMDVerifier,
+    *,
+    holder: str,
+    asking: Asking,
+    clock: Callable[[], datetime],
 ) -> StoredAMDCache:
     url = settings.amd_upstream
     http = BoundedHTTPClient(tls=tls_context(verify=True), retries=_AMD_RETRIES, proxy=proxy_for(url, os.environ))
     held = HeldAMD(storage.amd, verifier)
-    fetcher = AMDFetcher(storage, held, KDSUpstream(url, http), verifier, holder=holder, clock=clock)
+    fetcher = AMDFetcher(storage, held, KDSUpstream(url, http), verifier, holder=holder, clock=clock, asking=asking)
     return StoredAMDCache(
         storage.amd, held, fetcher, verifier, mode=settings.mode, refresh_period=settings.refresh_period
     )

@@ -13,11 +13,12 @@ from verdictd.collateral.items import CollateralItem, ItemKey, ItemKind, ItemNam
 from verdictd.collateral.service import CollateralService
 from verdictd.collateral.sources import CollateralSource
 from verdictd.core.errors import CollateralUnavailableError
+from verdictd.pccs.asking import Asking
 from verdictd.pccs.distribution_points import find_crl
 from verdictd.pccs.errors import NO_CACHE_DATA, StorageError, UnavailableError
 from verdictd.pccs.model import STANDARD, Edition, Mode
 from verdictd.pccs.ports import Storage
-from verdictd.pccs.shared_source import OnUpstream, SharedSource, ignore_upstream, name_attempt, require_begun
+from verdictd.pccs.shared_source import SharedSource, name_attempt, require_begun
 from verdictd.pccs.unavailable import explain_unavailable
 from verdictd.tees.dcap.collateral import RevocationList
 from verdictd.tees.dcap.memory import FactMemory
@@ -57,7 +58,7 @@ class StoredCollateralCache:
         refresh_period: timedelta = timedelta(hours=24),
         call_seconds: float = 10.0,
         retry_seconds: float = 5.0,
-        on_upstream: OnUpstream = ignore_upstream,
+        asking: Asking | None = None,
         ticks: MonotonicClock = time.monotonic,
     ) -> None:
         """Make a cache, with all that is stored.
@@ -72,7 +73,7 @@ class StoredCollateralCache:
             refresh_period: how long after upstream was last asked for an item it is asked again, a random part less.
             call_seconds: how long `find` may take.
             retry_seconds: how long an upstream that failed is left alone, at first.
-            on_upstream: told of each request to an upstream.
+            asking: minds when upstream may be asked.
             ticks: monotonic seconds, for deadlines.
         Raises:
             StorageError: the database failed.
@@ -86,7 +87,7 @@ class StoredCollateralCache:
         self._refresh_period = refresh_period
         self._call_seconds = call_seconds
         self._retry_seconds = retry_seconds
-        self._on_upstream = on_upstream
+        self._asking = asking or Asking(storage.attempts, clock)
         self._ticks = ticks
         self._memory = FactMemory()
         self._lock = Lock()
@@ -271,7 +272,7 @@ class StoredCollateralCache:
                 holder=self._holder,
                 clock=self._clock,
                 recent=self._refresh_period / 2,
-                on_upstream=self._on_upstream,
+                asking=self._asking,
             )
             for upstream in upstreams
         )

@@ -146,6 +146,10 @@ class PCKSet:
     is_complete: bool
     fetched_at: datetime
 
+    def has_any_in_time(self, at: datetime) -> bool:
+        """Whether one of the certificates has not expired at an instant (aware)."""
+        return any(at < each.expires_at for each in self.certificates)
+
 
 class RegistrationState(StrEnum):
     """Of a platform whose collateral somebody is to fetch (`OFFLINE`), as ``GET /platforms`` names them."""

@@ -10,6 +10,7 @@ from verdictd.pccs.importing import describe_amd
 from verdictd.pccs.model import Attempt, RegistrationState
 from verdictd.pccs.ports import Storage
 
+_MOST_FAILURES: Final = 1000
 SOON: Final = timedelta(days=7)
 """How long before its expiry an item is pointed out: Intel's last 30 days, and are renewed long before."""
 
@@ -57,7 +58,8 @@ class Overview:
 
     Attributes:
         items: the most urgent first, then by expiry.
-        failures: what was asked for in vain the last time, the longest-standing failure first.
+        failures: what was asked for in vain the last time, the longest-standing failure first; of very many
+            the first thousand.
         families: FMSPCs, and how many platforms of each.
         platforms: how many there are.
         waiting: registrations that nobody has taken yet.
@@ -87,10 +89,9 @@ def take_overview(storage: Storage, at: datetime) -> Overview:
     Raises:
         StorageError: the database fails.
     """
-    failures = [attempt for attempt in storage.attempts.all() if attempt.failure]
     return Overview(
         items=tuple(sorted(_items(storage), key=lambda item: (item.urgency(at), item.expires_at, item.name))),
-        failures=tuple(sorted(failures, key=lambda attempt: (attempt.down_since or attempt.at, attempt.name))),
+        failures=tuple(storage.attempts.failures(_MOST_FAILURES)),
         families=tuple(sorted(storage.platforms.families())),
         platforms=storage.platforms.count(),
         waiting=storage.registrations.count(RegistrationState.NEW),

@@ -6,22 +6,23 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from verdictd.collateral.attempts import LONGEST_RETRY_AFTER_S
 from verdictd.collateral.deadline import Deadline, MonotonicClock
 from verdictd.collateral.single_flight import SingleFlight
 from verdictd.core.errors import AuthenticityError, CollateralUnavailableError, VerdictdError
+from verdictd.pccs.asking import LONG_AGO, Asking
 from verdictd.pccs.errors import NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, StorageError, UnavailableError
 from verdictd.pccs.model import PCKSet, Platform, PlatformKey, RawTCB
 from verdictd.pccs.pck_offers import read_ppid, verify_pck_set
 from verdictd.pccs.pck_upstream import PCKUpstream
 from verdictd.pccs.ports import Storage
-from verdictd.pccs.shared_source import LEASE_SLACK_S, OnUpstream, find_rest_end, ignore_upstream, name_holder
+from verdictd.pccs.shared_source import LEASE_SLACK_S, name_holder
 from verdictd.pccs.unavailable import explain_unavailable
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
 _POLL_S: Final = 0.05
 _MAX_WAITING: Final = 64
+_WHAT: Final = "pck_certificates"
 
 
 class _Wanted(NamedTuple):
@@ -29,7 +30,7 @@ class _Wanted(NamedTuple):
 
     platform: Platform
     raw_tcb: RawTCB | None
-    anew: bool
+    anew_since: datetime | None
     may_displace: bool
 
 
@@ -45,7 +46,7 @@ class PCKFetcher:
         holder: str,
         clock: Callable[[], datetime],
         call_seconds: float = 10.0,
-        on_upstream: OnUpstream = ignore_upstream,
+        asking: Asking | None = None,
         ticks: MonotonicClock = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -58,7 +59,7 @@ class PCKFetcher:
             holder: names this process among others.
             clock: tells the time (aware).
             call_seconds: how long a call may take.
-            on_upstream: told of each request to an upstream.
+            asking: minds when upstream may be asked.
             ticks: monotonic seconds, for deadlines.
             sleep: waits for so many seconds.
         """
@@ -68,11 +69,13 @@ class PCKFetcher:
         self._holder = holder
         self._clock = clock
         self._call_seconds = call_seconds
-        self._on_upstream = on_upstream
+        self._asking = asking or Asking(storage.attempts, clock)
         self._ticks = ticks
         self._sleep = sleep
         self._memory = FactMemory()
-        self._flights: SingleFlight[tuple[PlatformKey, RawTCB | None, bool]] = SingleFlight(max_flights=_MAX_WAITING)
+        self._flights: SingleFlight[tuple[PlatformKey, bytes, RawTCB | None, bool]] = SingleFlight(
+            max_flights=_MAX_WAITING
+        )
 
     def fetch(
         self,
@@ -80,7 +83,7 @@ class PCKFetcher:
         raw_tcb: RawTCB | None,
         at: datetime,
         *,
-        anew: bool = False,
+        anew_since: datetime | None = None,
         may_displace: bool = False,
     ) -> PCKSet:
         """Have a platform's certificates fetched and stored, once for all who ask for them.
@@ -89,7 +92,7 @@ class PCKFetcher:
             platform: what upstream knows it by.
             raw_tcb: for which a cache is asked; ``None`` where it is not known.
             at: the instant (aware).
-            anew: whether upstream is to be asked although it has just been.
+            anew_since: what was had, or refused, before then does not count; ``None`` where what was had lately does.
             may_displace: whether certificates of another processor may take the place of what is held under the same
                 key, as when a platform registers again; whoever merely asks for a certificate may not have that done.
         Raises:
@@ -100,9 +103,10 @@ class PCKFetcher:
         _require_ppid(platform)
         began = self._clock()
         found: list[PCKSet] = []
-        wanted = _Wanted(platform, raw_tcb, anew, may_displace)
+        wanted = _Wanted(platform, raw_tcb, anew_since, may_displace)
         flight = self._flights.start(
-            (platform.key, raw_tcb, may_displace), lambda: found.append(self._fetch_shared(wanted, began, at))
+            (platform.key, platform.manifest, raw_tcb, may_displace),
+            lambda: found.append(self._fetch_shared(wanted, began, at)),
         )
         if flight is None:
             raise UnavailableError(
@@ -141,54 +145,62 @@ class PCKFetcher:
             self._sleep(min(_POLL_S, deadline.remaining))
         try:
             there = self._storage.platforms.get(platform.key)
-            if not wanted.anew and there is not None and self._is_recent(there, wanted.raw_tcb, began, at):
+            if there is not None and self._is_recent(there, wanted, began, at):
                 return there
-            return self._ask(wanted, there, label, deadline, at)
+            return self._ask(wanted, there, label, deadline)
         finally:
             self._storage.leases.release(label, holder)
 
-    def _is_recent(self, there: PCKSet, raw_tcb: RawTCB | None, began: datetime, at: datetime) -> bool:
+    def _is_recent(self, there: PCKSet, wanted: _Wanted, began: datetime, at: datetime) -> bool:
         """Whether another has fetched what is wanted since it was: all certificates, or the one for this very TCB."""
+        if wanted.platform.manifest not in {b"", there.platform.manifest}:
+            return False
+        if wanted.anew_since is not None:
+            return there.is_complete and there.fetched_at > wanted.anew_since
         if there.fetched_at < began - timedelta(seconds=self._call_seconds):
             return False
-        answer = None if raw_tcb is None else self._storage.platforms.answer(there.platform.key, raw_tcb)
+        key, raw_tcb = there.platform.key, wanted.raw_tcb
+        answer = None if raw_tcb is None else self._storage.platforms.answer(key, raw_tcb)
         return there.is_complete or (answer is not None and at < answer[0].expires_at)
 
-    def _ask(self, wanted: _Wanted, there: PCKSet | None, label: str, deadline: Deadline, at: datetime) -> PCKSet:
-        platform, raw_tcb = wanted.platform, wanted.raw_tcb
-        attempt = self._storage.attempts.get(label)
-        not_before = at if attempt is None or attempt.not_before is None else attempt.not_before
-        left = (not_before - at).total_seconds()
-        is_resting = 0 < left <= LONGEST_RETRY_AFTER_S  # beyond it, the clock was set back
-        if not wanted.anew and attempt is not None and is_resting:
-            raise UnavailableError(
-                f"{attempt.failure}; upstream is asked again in {left:.0f} s at the earliest",
-                status=NOT_NOW,
-                problem="rate-limited",
-                remedy="wait: upstream limits how often it is asked",
-                retry_after_s=left,
-            )
+    def _ask(self, wanted: _Wanted, there: PCKSet | None, label: str, deadline: Deadline) -> PCKSet:
+        if there is None and not wanted.may_displace:
+            self._spend()
         failures: list[VerdictdError] = []
         for upstream in self._upstreams:
-            began = self._ticks()
             try:
-                offered = upstream.fetch(platform, raw_tcb, deadline.share(len(self._upstreams) - len(failures)))
-                pck_set = verify_pck_set(offered, self._roots, self._memory)
-                if there is not None and not wanted.may_displace:
-                    self._require_same_processor(there, pck_set)
-                self._storage.platforms.keep(pck_set)
-                if not pck_set.is_complete and raw_tcb is not None:  # a cache has chosen it for this TCB
-                    self._storage.platforms.keep_answer(platform.key, raw_tcb, pck_set.certificates[0].tcb)
+                pck_set = self._ask_one(upstream, wanted, there, deadline.share(len(self._upstreams) - len(failures)))
             except StorageError:
                 raise  # that is no failure of upstream
             except VerdictdError as error:
                 failures.append(error)
-                self._on_upstream(label, str(error), self._ticks() - began)
             else:
-                self._storage.attempts.succeeded(label, self._clock())
-                self._on_upstream(label, "", self._ticks() - began)
+                self._asking.succeeded(label)
                 return pck_set
         raise self._explain(label, failures)
+
+    def _spend(self) -> None:
+        try:
+            self._asking.spend()
+        except CollateralUnavailableError as error:
+            raise explain_unavailable(error, [error], ()) from error
+
+    def _ask_one(self, upstream: PCKUpstream, wanted: _Wanted, there: PCKSet | None, deadline: Deadline) -> PCKSet:
+        platform, raw_tcb = wanted.platform, wanted.raw_tcb
+        self._asking.require_rest_is_over(upstream.name, wanted_since=wanted.anew_since or LONG_AGO)
+        began = self._ticks()
+        try:
+            pck_set = verify_pck_set(upstream.fetch(platform, raw_tcb, deadline), self._roots, self._memory)
+            if there is not None and not wanted.may_displace:
+                self._require_same_processor(there, pck_set)
+        except VerdictdError as error:
+            self._asking.refused(upstream.name, _WHAT, error, self._ticks() - began)
+            raise
+        self._asking.answered(upstream.name, _WHAT, self._ticks() - began)
+        self._storage.platforms.keep(pck_set)
+        if not pck_set.is_complete and raw_tcb is not None:  # a cache has chosen it for this TCB
+            self._storage.platforms.keep_answer(platform.key, raw_tcb, pck_set.certificates[0].tcb)
+        return pck_set
 
     def _require_same_processor(self, there: PCKSet, new: PCKSet) -> None:
         """Refuse certificates of another processor than those that are held: anybody may name any key and any PPID."""
@@ -208,10 +220,8 @@ class PCKFetcher:
                 problem="ppid-refused",
                 remedy="check the encrypted PPID, or register the platform with the vendor (its manifest)",
             )
-        now = self._clock()
         what = "; ".join(each.message for each in failures)
-        self._storage.attempts.failed(label, now, what, find_rest_end(failures, now))
-        attempt = self._storage.attempts.get(label)
+        attempt = self._asking.failed(label, what)
         return explain_unavailable(CollateralUnavailableError(what), failures, [attempt])
 
 

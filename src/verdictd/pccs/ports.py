@@ -67,8 +67,15 @@ class PlatformStorage(Protocol):
     def keep_answer(self, key: PlatformKey, raw_tcb: RawTCB, chosen: RawTCB) -> None:
         """Remember which certificate was chosen for a raw TCB."""
 
-    def platforms(self, fmspcs: Sequence[bytes] = ()) -> Iterator[tuple[Platform, tuple[RawTCB, ...]]]:
-        """Go through the platforms of some families (of all where none is named), with the raw TCBs they asked for."""
+    def platforms(
+        self, fmspcs: Sequence[bytes] = (), *, fetched_before: datetime | None = None
+    ) -> Iterator[tuple[Platform, tuple[RawTCB, ...]]]:
+        """Go through platforms, with the raw TCBs they asked for.
+
+        Args:
+            fmspcs: of which families; of all where none is named.
+            fetched_before: only those whose certificates were had before an instant.
+        """
 
     def families(self) -> Sequence[tuple[bytes, int]]:
         """Return the families (FMSPC) there are platforms of, and how many of each."""
@@ -138,8 +145,11 @@ class Attempts(Protocol):
     def get(self, name: str) -> Attempt | None:
         """Return the last one."""
 
-    def all(self) -> Sequence[Attempt]:
-        """Return the last one for each name, those that failed first."""
+    def failures(self, most: int) -> Sequence[Attempt]:
+        """Return the last one for each name that failed, at most so many, the longest-standing failure first."""
+
+    def count_failures(self) -> int:
+        """Return for how many names the last one failed."""
 
 
 class Storage(Protocol):

@@ -14,6 +14,7 @@ from verdictd.configuration.address import Address
 from verdictd.configuration.log_choice import LogFormat, LogLevel
 from verdictd.configuration.trust_files import INTEL
 from verdictd.core.errors import ConfigError
+from verdictd.pccs.asking import DEFAULT_UNKNOWN_PER_SECOND
 from verdictd.pccs.model import Mode
 
 AMD: Final = "amd"
@@ -33,7 +34,7 @@ def default_data_directory() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What clients may take of this machine. The defaults are those of Intel's reference service.
+    """What clients may take of this machine, and of upstream. The defaults are those of Intel's reference service.
 
     Attributes:
         max_request_bytes: of a request's body.
@@ -41,6 +42,8 @@ class Limits:
         request_timeout_s: in which a request has to be complete.
         keep_alive_s: for which a connection may be idle.
         max_connections: at once, in each process.
+        unknown_per_second: things that are not held for which upstream is asked, in each process; ten times as many at
+            once.
     """
 
     max_request_bytes: int = 2 * 1024 * 1024
@@ -48,6 +51,7 @@ class Limits:
     request_timeout_s: float = 15.0
     keep_alive_s: float = 60.0
     max_connections: int = 10_000
+    unknown_per_second: int = DEFAULT_UNKNOWN_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

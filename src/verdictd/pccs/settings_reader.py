@@ -50,6 +50,7 @@ SECRETS: Final = frozenset(VARIABLES.values())
 
 _MAX_HOURS: Final = 24 * 30
 _MAX_CONNECTIONS: Final = 1_000_000
+_MAX_PER_SECOND: Final = 100_000
 _MAX_REQUEST_BYTES: Final = 1024 * 1024 * 1024
 _MAX_UPSTREAMS: Final = 8
 _MAX_KEY_CHARACTERS: Final = 256
@@ -144,6 +145,7 @@ FIELDS: Mapping[str, Reader] = {
     "limits.request_timeout_s": read_seconds,
     "limits.keep_alive_s": read_seconds,
     "limits.max_connections": number(1, _MAX_CONNECTIONS),
+    "limits.unknown_per_second": number(1, _MAX_PER_SECOND),
 }
 """Every key there is."""
 

@@ -3,19 +3,18 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Lock, get_ident
-from typing import Final, Protocol
+from typing import Final
 
-from verdictd.collateral.attempts import LONGEST_RETRY_AFTER_S
 from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemName, VerifiedItem, verify_item
 from verdictd.collateral.sources import CollateralSource
 from verdictd.core.errors import CollateralUnavailableError, MalformedError, VerdictdError
+from verdictd.pccs.asking import LONG_AGO, Asking, is_not_there
 from verdictd.pccs.errors import StorageError
 from verdictd.pccs.model import Edition, StoredItem
 from verdictd.pccs.ports import Storage
-from verdictd.pccs.unavailable import NOT_THERE
 from verdictd.tees.dcap.context import format_instant
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
@@ -26,18 +25,6 @@ _POLL_S: Final = 0.05
 _MAX_FAILURES: Final = 1024
 _RECENT_SHARE: Final = 4
 """What share of the time that an item had left when it was checked it counts as recent: it is due after two fifths."""
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-
-
-class OnUpstream(Protocol):
-    """Told of each time that upstream was asked: for what, how it ended (empty where well), and in how many seconds."""
-
-    def __call__(self, name: str, failure: str, seconds: float) -> None:
-        """Take it up; called from any thread."""
-
-
-def ignore_upstream(name: str, failure: str, seconds: float) -> None:
-    """Take nothing up."""
 
 
 class SharedSource:
@@ -58,7 +45,7 @@ class SharedSource:
         holder: str,
         clock: Callable[[], datetime],
         recent: timedelta,
-        on_upstream: OnUpstream = ignore_upstream,
+        asking: Asking,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Make a source; nothing is asked yet.
@@ -72,7 +59,7 @@ class SharedSource:
             holder: names this process among others.
             clock: tells the time (aware).
             recent: what another process had checked within this time is taken from the database.
-            on_upstream: told of each request.
+            asking: minds when upstream may be asked, for all processes.
             sleep: waits for so many seconds.
         """
         self._upstream = upstream
@@ -83,10 +70,10 @@ class SharedSource:
         self._holder = holder
         self._clock = clock
         self._recent = recent
-        self._on_upstream = on_upstream
+        self._asking = asking
         self._sleep = sleep
         self._lock = Lock()
-        self._wanted_since = _LONG_AGO
+        self._wanted_since = LONG_AGO
         self._failures: OrderedDict[ItemName, VerdictdError] = OrderedDict()
 
     @property
@@ -141,7 +128,7 @@ class SharedSource:
         while True:
             if recent := self._find_recent(name, began):
                 return recent
-            self._require_rest_is_over(label)
+            self._asking.require_rest_is_over(self.name, wanted_since=self._wanted_since)
             if self._storage.leases.acquire(label, holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
                 break
             if not deadline.remaining:
@@ -155,6 +142,8 @@ class SharedSource:
             self._storage.leases.release(label, holder)
 
     def _ask(self, name: ItemName, label: str, deadline: Deadline) -> tuple[CollateralItem, ...]:
+        if not self._stored(name):
+            self._asking.spend()
         began = time.monotonic()
         try:
             items = self._upstream.fetch(name, deadline)
@@ -162,14 +151,12 @@ class SharedSource:
         except StorageError:
             raise  # that is no failure of upstream
         except VerdictdError as error:
-            self._on_upstream(label, str(error), time.monotonic() - began)
-            if isinstance(error, CollateralUnavailableError) and error.status in NOT_THERE:
-                raise  # no outage: anybody can ask for what there is not
-            at = self._clock()
-            self._storage.attempts.failed(label, at, str(error), find_rest_end([error], at))
+            self._asking.refused(self.name, name.kind, error, time.monotonic() - began)
+            if not is_not_there(error):
+                self._asking.failed(label, str(error))
             raise
-        self._storage.attempts.succeeded(label, self._clock())
-        self._on_upstream(label, "", time.monotonic() - began)
+        self._asking.succeeded(label)
+        self._asking.answered(self.name, name.kind, time.monotonic() - began)
         return newest
 
     def _keep_newest(self, verified: VerifiedItem) -> CollateralItem:
@@ -187,10 +174,13 @@ class SharedSource:
             require_begun(each, self._clock())
         return verified
 
-    def _find_recent(self, name: ItemName, began: datetime) -> tuple[CollateralItem, ...]:
+    def _stored(self, name: ItemName) -> list[StoredItem]:
         keys = [ItemKey(root.fingerprint, name) for root in self._roots.roots]
-        found = [self._storage.items.get(self._edition, key) for key in keys]
-        return tuple(stored.item.item for stored in found if stored is not None and self._is_recent(stored, began))
+        found = (self._storage.items.get(self._edition, key) for key in keys)
+        return [stored for stored in found if stored is not None]
+
+    def _find_recent(self, name: ItemName, began: datetime) -> tuple[CollateralItem, ...]:
+        return tuple(stored.item.item for stored in self._stored(name) if self._is_recent(stored, began))
 
     def _is_recent(self, stored: StoredItem, began: datetime) -> bool:
         """Whether another process has had it checked so lately that upstream need not be asked."""
@@ -198,17 +188,6 @@ class SharedSource:
         recent = min(self._recent, left / _RECENT_SHARE)
         is_recent = abs(began - stored.checked_at) <= recent  # also where a clock was set back
         return is_recent and stored.checked_at > self._wanted_since and stored.item.is_in_time(began)
-
-    def _require_rest_is_over(self, label: str) -> None:
-        """Leave upstream alone where it asked any of the processes for that."""
-        attempt = self._storage.attempts.get(label)
-        if attempt is None or attempt.not_before is None or attempt.at <= self._wanted_since:
-            return
-        left = (attempt.not_before - self._clock()).total_seconds()
-        if 0 < left <= LONGEST_RETRY_AFTER_S:  # beyond it, the clock was set back
-            raise CollateralUnavailableError(
-                f"{attempt.failure}; it is asked again in {left:.0f} s at the earliest", retry_after_s=left
-            )
 
 
 def require_begun(item: VerifiedItem, at: datetime) -> None:
@@ -221,16 +200,6 @@ def require_begun(item: VerifiedItem, at: datetime) -> None:
         raise MalformedError(
             f"the {item.key.name} is valid only from {format_instant(item.issue_date)}", remedy="compare the clocks"
         )
-
-
-def find_rest_end(failures: Iterable[VerdictdError], at: datetime) -> datetime | None:
-    """Return until when upstream wishes to be left alone, within reason; ``None`` where it does not say so."""
-    pauses = [
-        each.retry_after_s
-        for each in failures
-        if isinstance(each, CollateralUnavailableError) and each.retry_after_s is not None
-    ]
-    return at + timedelta(seconds=min(*pauses, LONGEST_RETRY_AFTER_S)) if pauses else None
 
 
 def name_holder(process: str) -> str:

@@ -1,16 +1,13 @@
 """Why there is no item, as a client is told: with the status that Intel's clients know how to take."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from verdictd.collateral.attempts import LONGEST_RETRY_AFTER_S
 from verdictd.core.errors import CollateralUnavailableError, VerdictdError
+from verdictd.pccs.asking import is_not_there
 from verdictd.pccs.errors import INTEGRITY, NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, UnavailableError
 from verdictd.pccs.model import Attempt
 from verdictd.tees.dcap.context import format_instant
-
-NOT_THERE: Final = frozenset({400, 404, 410, 461, 462})
-"""What an upstream answers where it has nothing, and never will have without somebody's doing."""
 
 
 def explain_unavailable(
@@ -26,7 +23,7 @@ def explain_unavailable(
     since = _down_since(attempts)
     message = f"{error.message}{since}"
     unavailable = [each for each in failures if isinstance(each, CollateralUnavailableError)]
-    if failures and all(isinstance(each, CollateralUnavailableError) and each.status in NOT_THERE for each in failures):
+    if failures and all(is_not_there(each) for each in failures):
         return UnavailableError(
             message,
             status=NO_CACHE_DATA,

@@ -78,8 +78,12 @@ class MemoryPlatforms:
     def keep_answer(self, key: PlatformKey, raw_tcb: RawTCB, chosen: RawTCB) -> None:
         self.answers[key, raw_tcb] = chosen
 
-    def platforms(self, fmspcs: Sequence[bytes] = ()) -> Iterator[tuple[Platform, tuple[RawTCB, ...]]]:
+    def platforms(
+        self, fmspcs: Sequence[bytes] = (), *, fetched_before: datetime | None = None
+    ) -> Iterator[tuple[Platform, tuple[RawTCB, ...]]]:
         for key, pck_set in self.sets.items():
+            if fetched_before is not None and pck_set.fetched_at >= fetched_before:
+                continue
             if not fmspcs or pck_set.platform.fmspc in fmspcs:
                 yield pck_set.platform, tuple(raw_tcb for named, raw_tcb in self.answers if named == key)
 
@@ -159,8 +163,12 @@ class MemoryAttempts:
     def get(self, name: str) -> Attempt | None:
         return self._attempts.get(name)
 
-    def all(self) -> Sequence[Attempt]:
-        return sorted(self._attempts.values(), key=lambda attempt: (not attempt.failure, attempt.name))
+    def failures(self, most: int) -> Sequence[Attempt]:
+        failed = [attempt for attempt in self._attempts.values() if attempt.failure]
+        return sorted(failed, key=lambda attempt: (attempt.down_since or attempt.at, attempt.name))[:most]
+
+    def count_failures(self) -> int:
+        return sum(1 for attempt in self._attempts.values() if attempt.failure)
 
 
 class MemoryStorage:

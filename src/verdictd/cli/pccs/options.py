@@ -37,6 +37,7 @@ _SERVER_FLAGS: Final = {
     "--request-timeout": "limits.request_timeout_s",
     "--keep-alive": "limits.keep_alive_s",
     "--max-connections": "limits.max_connections",
+    "--unknown-per-second": "limits.unknown_per_second",
 }
 FLAGS: Final = _CACHE_FLAGS | _SERVER_FLAGS
 """The setting that each flag sets."""
@@ -108,6 +109,12 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     limits.add_argument("--request-timeout", type=float, metavar="SECONDS", help="for a whole request (default 15)")
     limits.add_argument("--keep-alive", type=float, metavar="SECONDS", help="for an idle connection (default 60)")
     limits.add_argument("--max-connections", type=int, metavar="N", help="at once, in each process (default 10000)")
+    limits.add_argument(
+        "--unknown-per-second",
+        type=int,
+        metavar="N",
+        help="things not held here for which upstream is asked a second (default 20)",
+    )
 
 
 def add_families_option(parser: argparse.ArgumentParser) -> None:

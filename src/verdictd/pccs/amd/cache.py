@@ -13,6 +13,7 @@ from verdictd.pccs.amd.verification import AMDVerifier
 from verdictd.pccs.errors import NOT_NOW, UnavailableError
 from verdictd.pccs.model import AMDCertificateName, AMDItem, AMDKeyType, AMDProduct, Mode
 from verdictd.pccs.ports import AMDStorage
+from verdictd.pccs.refreshing import shorten
 
 _CRLS: Final = tuple(
     AMDCertificateName(key_type, product, "crl")
@@ -20,7 +21,6 @@ _CRLS: Final = tuple(
     for key_type in get_args(AMDKeyType)
 )
 _PAUSE_AFTER_FAILURE: Final = timedelta(minutes=10)
-_SHORTEST_SHARE: Final = 0.8
 _RANDOM: Final = SystemRandom()
 
 
@@ -51,8 +51,7 @@ class StoredAMDCache:
             fetcher: asks upstream.
             verifier: knows the roots.
             mode: when upstream is asked.
-            refresh_period: after which a CRL is asked for again, a random part less: caches that started together do
-                not ask together.
+            refresh_period: after which a CRL is asked for again, a random part less.
             random: gives numbers from 0 to 1.
         """
         self._storage = storage
@@ -60,7 +59,7 @@ class StoredAMDCache:
         self._fetcher = fetcher
         self._verifier = verifier
         self._mode = mode
-        self._refresh_period = refresh_period * (_SHORTEST_SHARE + (1 - _SHORTEST_SHARE) * random())
+        self._refresh_period = shorten(refresh_period, random)
 
     def held(self, name: AMDCertificateName, at: datetime) -> AMDItem | None:
         """See `AMDCache.held`."""

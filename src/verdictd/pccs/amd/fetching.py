@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from verdictd.collateral.deadline import Deadline, MonotonicClock
@@ -11,12 +11,13 @@ from verdictd.core.errors import CollateralUnavailableError, VerdictdError
 from verdictd.pccs.amd.held import HeldAMD
 from verdictd.pccs.amd.kds import KDSUpstream
 from verdictd.pccs.amd.recent_refusals import RecentRefusals
-from verdictd.pccs.amd.refusals import busy, explain_failure, not_in_time, rate_limited, require_unmasked
+from verdictd.pccs.amd.refusals import busy, explain_failure, is_not_there, not_in_time, require_unmasked
 from verdictd.pccs.amd.verification import AMDVerifier
-from verdictd.pccs.errors import UnavailableError
+from verdictd.pccs.asking import Asking
+from verdictd.pccs.errors import StorageError, UnavailableError
 from verdictd.pccs.model import AMDCertificateName, AMDItem
 from verdictd.pccs.ports import Storage
-from verdictd.pccs.shared_source import LEASE_SLACK_S, OnUpstream, ignore_upstream
+from verdictd.pccs.shared_source import LEASE_SLACK_S
 
 _POLL_S: Final = 0.05
 _MAX_WAITING: Final = 64
@@ -35,7 +36,7 @@ class AMDFetcher:
         holder: str,
         clock: Callable[[], datetime],
         call_seconds: float = 10.0,
-        on_upstream: OnUpstream = ignore_upstream,
+        asking: Asking | None = None,
         ticks: MonotonicClock = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -49,7 +50,7 @@ class AMDFetcher:
             holder: names this process among others.
             clock: tells the time (aware).
             call_seconds: how long a call may take.
-            on_upstream: told of each request to upstream.
+            asking: minds when upstream may be asked.
             ticks: monotonic seconds, for deadlines.
             sleep: waits for so many seconds.
         """
@@ -60,7 +61,7 @@ class AMDFetcher:
         self._holder = holder
         self._clock = clock
         self._call_seconds = call_seconds
-        self._on_upstream = on_upstream
+        self._asking = asking or Asking(storage.attempts, clock)
         self._ticks = ticks
         self._sleep = sleep
         self._leaves: SingleFlight[AMDCertificateName] = SingleFlight(max_flights=_MAX_WAITING)
@@ -85,7 +86,7 @@ class AMDFetcher:
 
     def last_attempt_at(self, name: AMDCertificateName) -> datetime | None:
         """Return when upstream was last asked for an item, by whatever process."""
-        attempt = self._storage.attempts.get(self._label(name))
+        attempt = self._asking.last(self._label(name))
         return None if attempt is None else attempt.at
 
     def _join(self, name: AMDCertificateName, seconds: float) -> AMDItem:
@@ -140,17 +141,24 @@ class AMDFetcher:
             self._storage.leases.release(label, self._holder)
 
     def _ask(self, name: AMDCertificateName, label: str, deadline: Deadline) -> AMDItem:
-        self._require_rest_is_over(label)
-        self._require_rest_is_over(self._upstream.name)
-        began = self._ticks()
+        try:
+            self._asking.require_rest_is_over(self._upstream.name)
+            if name.what == "leaf" and self._storage.amd.get(name) is None:
+                self._asking.spend()
+        except CollateralUnavailableError as error:
+            raise explain_failure(name, error, None) from error
+        what, began = f"{name.key_type}_{name.what}", self._ticks()
         try:
             item = self._take(name, self._upstream.fetch(name, deadline))
+        except StorageError:
+            raise  # that is no failure of upstream
         except VerdictdError as error:
-            self._note_failure(label, error)
-            self._on_upstream(label, str(error), self._ticks() - began)
-            raise explain_failure(name, error, self._storage.attempts.get(label)) from error
-        self._storage.attempts.succeeded(label, self._clock())
-        self._on_upstream(label, "", self._ticks() - began)
+            self._asking.refused(self._upstream.name, what, error, self._ticks() - began)
+            is_nobodys = name.what == "leaf" and is_not_there(error)  # anybody can ask for a chip that there is not
+            attempt = None if is_nobodys else self._asking.failed(label, str(error))
+            raise explain_failure(name, error, attempt) from error
+        self._asking.succeeded(label)
+        self._asking.answered(self._upstream.name, what, self._ticks() - began)
         return item
 
     def _take(self, name: AMDCertificateName, content: bytes) -> AMDItem:
@@ -162,25 +170,6 @@ class AMDFetcher:
         item = AMDItem(name=name, content=content, expires_at=found.expires_at, sequence=found.sequence, fetched_at=at)
         self._held.keep(item)
         return self._held.stored(name, at) or item  # a CRL with a higher number stays
-
-    def _note_failure(self, label: str, error: VerdictdError) -> None:
-        """Note a failure; where the service was asked too often, for all that it could be asked for."""
-        at = self._clock()
-        pause = error.retry_after_s if isinstance(error, CollateralUnavailableError) else None
-        not_before = None if pause is None else at + timedelta(seconds=pause)
-        self._storage.attempts.failed(label, at, str(error), not_before)
-        if not_before is not None:
-            self._storage.attempts.failed(self._upstream.name, at, str(error), not_before)
-
-    def _require_rest_is_over(self, label: str) -> None:
-        attempt = self._storage.attempts.get(label)
-        if attempt is None or attempt.not_before is None:
-            return
-        left = (attempt.not_before - self._clock()).total_seconds()
-        if left > 0:
-            raise rate_limited(f"{attempt.failure}; it is asked again in {left:.0f} s at the earliest", left)
-        if label == self._upstream.name:
-            self._storage.attempts.succeeded(label, self._clock())
 
     def _label(self, name: AMDCertificateName) -> str:
         # The whole chip id: labels of two chips must differ. It is no secret, and only operators see it.

@@ -46,7 +46,7 @@ def explain_failure(name: AMDCertificateName, error: VerdictdError, attempt: Att
             problem="integrity",
             remedy="see whether the upstream is the right one, and which roots are trusted (--amd-root)",
         )
-    if error.status in _NOT_THERE:
+    if is_not_there(error):
         return UnavailableError(
             message,
             status=NO_CACHE_DATA,
@@ -61,6 +61,11 @@ def explain_failure(name: AMDCertificateName, error: VerdictdError, attempt: Att
         problem="upstream-down",
         remedy="see pccs status; what is held is handed out meanwhile, and pccs import takes in a bundle",
     )
+
+
+def is_not_there(error: VerdictdError) -> bool:
+    """Whether the service said that it has no such thing, or not for this cache."""
+    return isinstance(error, CollateralUnavailableError) and error.status in _NOT_THERE
 
 
 def rate_limited(message: str, seconds: float) -> UnavailableError:

@@ -15,6 +15,7 @@ from verdictd.pccs.database.upserts import insert_into
 from verdictd.pccs.model import Attempt
 
 _BETWEEN_CLEANINGS: Final = 1000
+_FAILED: Final = ATTEMPTS.c.down_since.is_not(None)
 
 
 class DatabaseAttempts:
@@ -72,11 +73,16 @@ class DatabaseAttempts:
         row = self._database.read("read an attempt", lambda connection: connection.execute(query).one_or_none())
         return None if row is None else _attempt(row)
 
-    def all(self) -> Sequence[Attempt]:
-        """See `Attempts.all`."""
-        query = select(ATTEMPTS).order_by(ATTEMPTS.c.down_since.is_(None), ATTEMPTS.c.name)
-        rows = self._database.read("read the attempts", lambda connection: connection.execute(query).all())
+    def failures(self, most: int) -> Sequence[Attempt]:
+        """See `Attempts.failures`."""
+        query = select(ATTEMPTS).where(_FAILED).order_by(ATTEMPTS.c.down_since, ATTEMPTS.c.name).limit(most)
+        rows = self._database.read("read the failures", lambda connection: connection.execute(query).all())
         return [_attempt(row) for row in rows]
+
+    def count_failures(self) -> int:
+        """See `Attempts.count_failures`."""
+        query = select(func.count()).select_from(ATTEMPTS).where(_FAILED)
+        return self._database.read("count the failures", lambda connection: connection.execute(query).scalar_one())
 
 
 def _attempt(row: Row[Any]) -> Attempt:

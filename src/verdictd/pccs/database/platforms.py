@@ -1,6 +1,7 @@
 """Platforms and their PCK certificates in the database."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -188,12 +189,17 @@ class DatabasePlatforms:
 
         self._database.write("store which certificate was chosen", work)
 
-    def platforms(self, fmspcs: Sequence[bytes] = ()) -> Iterator[tuple[Platform, tuple[RawTCB, ...]]]:
+    def platforms(
+        self, fmspcs: Sequence[bytes] = (), *, fetched_before: datetime | None = None
+    ) -> Iterator[tuple[Platform, tuple[RawTCB, ...]]]:
         """See `PlatformStorage.platforms`. It is read in pages; what comes meanwhile may be there or not."""
+        query = select(PLATFORMS)
+        if fetched_before is not None:
+            query = query.where(PLATFORMS.c.fetched_at < fetched_before)
         if not fmspcs:
-            yield from self._pages(select(PLATFORMS))
+            yield from self._pages(query)
         for fmspc in dict.fromkeys(fmspcs):
-            yield from self._pages(select(PLATFORMS).where(PLATFORMS.c.fmspc == fmspc.hex().upper()))
+            yield from self._pages(query.where(PLATFORMS.c.fmspc == fmspc.hex().upper()))
 
     def _pages(self, query: Select[Any]) -> Iterator[tuple[Platform, tuple[RawTCB, ...]]]:
         last = 0

@@ -1,12 +1,13 @@
 """The application: which path is answered by what."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -68,6 +69,7 @@ def build_app(
     clock: Callable[[], datetime],
     *,
     with_metrics: bool = True,
+    collectors: Sequence[Collector] = (),
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Starlette:
     """Build the application.
@@ -77,6 +79,7 @@ def build_app(
         tokens: hashes of the tokens of users and administrators.
         clock: gives the time (aware).
         with_metrics: whether ``/metrics`` is served.
+        collectors: what else is written there.
         max_body_bytes: of a request.
     """
     metrics = Metrics()
@@ -86,7 +89,8 @@ def build_app(
     administration_threads = Threads(threads=4, max_waiting=64)
     watching_threads = Threads(threads=2, max_waiting=16)
     held = HeldItems(services.storage, clock)
-    metrics.add(held)
+    for collector in (held, *collectors):
+        metrics.add(collector)
     collateral = CollateralRoutes(services.collateral, clock, collateral_threads, metrics)
     refresh = RefreshRoute((services.collateral, services.pck, services.amd), tokens, clock, services.mode)
     intel = _IntelPaths(

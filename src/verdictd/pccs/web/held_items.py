@@ -15,6 +15,8 @@ from verdictd.pccs.shared_source import name_attempt
 
 PREFIX: Final = "pccs_"
 _FROM: Final = ", from "
+_MOST_FAILURES: Final = 1000
+"""Looked at, the longest-standing first: anybody may ask for what cannot be had."""
 _WANTED_BY_ALL: Final = frozenset(
     name_attempt(STANDARD, name, "")
     for name in (ItemName(ItemKind.QE_IDENTITY, tee="SGX"), ItemName(ItemKind.ROOT_CA_CRL))
@@ -82,8 +84,8 @@ class HeldItems(Collector):
         wanted = _wanted(rows)
         failing = [
             f"{attempt.name} cannot be had from upstream since {attempt.down_since.isoformat()}: {attempt.failure}"
-            for attempt in self._storage.attempts.all()
-            if attempt.failure and attempt.down_since is not None and _is_one_of(attempt.name, wanted)
+            for attempt in self._storage.attempts.failures(_MOST_FAILURES)
+            if attempt.down_since is not None and _is_one_of(attempt.name, wanted)
         ]
         return expired + failing
 
@@ -133,18 +135,12 @@ class HeldItems(Collector):
         yield from (held, oldest, next_expiry)
 
     def _collect_upstream(self, now: datetime) -> Iterator[Metric]:
-        attempts = self._storage.attempts.all()
-        outcomes = GaugeMetricFamily(
-            f"{PREFIX}upstream_attempts", "Items by what came of asking upstream last.", labels=["outcome"]
-        )
-        failed = sum(1 for attempt in attempts if attempt.failure)
-        outcomes.add_metric(["success"], len(attempts) - failed)
-        outcomes.add_metric(["failure"], failed)
-        yield outcomes
+        attempts = self._storage.attempts
+        yield _gauge("upstream_failing", "What was asked for in vain the last time.", attempts.count_failures())
         wanted = _wanted(self.look())
         since = [
             now - attempt.down_since
-            for attempt in attempts
+            for attempt in attempts.failures(_MOST_FAILURES)
             if attempt.down_since is not None and _is_one_of(attempt.name, wanted)
         ]
         longest = max(since).total_seconds() if since else 0.0

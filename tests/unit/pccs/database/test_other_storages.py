@@ -273,12 +273,16 @@ def test_an_attempt_that_was_before_the_known_one_changes_nothing(storage: Datab
     assert storage.attempts.get("tcb") == Attempt("tcb", START + DAY, "", None, None)
 
 
-def test_those_that_failed_come_first(storage: DatabaseStorage) -> None:
+def test_the_longest_standing_failures_come_first(storage: DatabaseStorage) -> None:
     for name in ("b", "d"):
+        storage.attempts.failed(name, START - DAY, "why", None)
         storage.attempts.succeeded(name, START)
-    for name in ("c", "a", "e"):
-        storage.attempts.failed(name, START, "why", None)
-    assert [each.name for each in storage.attempts.all()] == ["a", "c", "e", "b", "d"]
+    for days, name in enumerate(("c", "a", "e")):
+        storage.attempts.failed(name, START + days * DAY, "why", None)
+    storage.attempts.failed("f", START, "why", None)
+    assert [each.name for each in storage.attempts.failures(9)] == ["c", "f", "a", "e"]
+    assert [each.name for each in storage.attempts.failures(2)] == ["c", "f"]
+    assert storage.attempts.count_failures() == 4
 
 
 def test_a_reason_is_a_line_of_bounded_length(storage: DatabaseStorage) -> None:
@@ -299,8 +303,8 @@ def test_the_oldest_attempts_are_forgotten(storage: DatabaseStorage, monkeypatch
     monkeypatch.setattr("verdictd.pccs.database.attempts._BETWEEN_CLEANINGS", 1)
     attempts = DatabaseAttempts(storage._database, most=3)
     for day in (3, 1, 5, 2, 4):
-        attempts.succeeded(f"{day}", START + day * DAY)
-    assert [each.name for each in attempts.all()] == ["3", "4", "5"]
+        attempts.failed(f"{day}", START + day * DAY, "why", None)
+    assert [each.name for each in attempts.failures(9)] == ["3", "4", "5"]
 
 
 def test_it_is_reached_again_after_it_was_closed(tmp_path: Path, endorser: Endorser) -> None:

@@ -1,102 +1,42 @@
 """PCK certificates: a simulated vendor, caches on one database, and each reason why a certificate is not handed out."""
 
-import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.unit.collateral.endorser import DAY, START
-from tests.unit.pccs.services.shared import Clock
-from verdictd.collateral.http_client import BoundedHTTPClient, Retries
+from tests.unit.pccs.services.pck_desk import (
+    HIGH,
+    KEY,
+    LIKE_A_PCCS,
+    MANIFEST,
+    OTHER,
+    OWN,
+    PLATFORM,
+    PPID,
+    Desk,
+    open_desk,
+    registration,
+)
 from verdictd.collateral.items import ItemKind, ItemName
-from verdictd.collateral.pccs_client import PCCSClient
-from verdictd.collateral.pccs_urls import parse_pccs_url
-from verdictd.pccs.collateral_cache import StoredCollateralCache
-from verdictd.pccs.database import open_storage
 from verdictd.pccs.errors import StorageError, UnavailableError
-from verdictd.pccs.model import STANDARD, Edition, Mode, Platform, PlatformKey, RawTCB, Registration, RegistrationState
-from verdictd.pccs.pck_cache import EARLY, StoredPCKCache
-from verdictd.pccs.pck_fetching import PCKFetcher
-from verdictd.pccs.pck_upstream import PCKUpstream
-from verdictd.pccs.ports import Storage
-from verdictd.simulator.behaviour import Behaviour, Fault
-from verdictd.simulator.family import MANIFEST_BYTES, encode_identity
+from verdictd.pccs.model import STANDARD, Mode, RawTCB, RegistrationState
+from verdictd.pccs.pck_choosing import EARLY
+from verdictd.simulator.behaviour import Fault
+from verdictd.simulator.family import encode_identity
 from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.simulator.server import CollateralServer
 from verdictd.tees.dcap.acceptance import TCBStatus
-from verdictd.tees.dcap.trust_roots import TrustRoots, parse_trust_roots
-
-PLATFORM = SimulatedPlatform.create(at=START - 100 * DAY)
-ROOTS = TrustRoots(parse_trust_roots(PLATFORM.trust_root_pem, "simulated root"))
-KEY = PlatformKey("00112233445566778899AABBCCDDEEFF", "0000")
-OTHER = PlatformKey("FF" * 16, "0000")
-PPID = PLATFORM.encrypted_ppid
-HIGH = RawTCB(bytes([255] * 16), 0xFFFF)
-OWN = RawTCB(PLATFORM.hardware.components, PLATFORM.hardware.pce_svn)
-LIKE_A_PCCS = Fault(route="*/pckcerts", status=404)
-MANIFEST = encode_identity(b"manifest", size=MANIFEST_BYTES.start)
-
-
-@dataclass
-class Desk:
-    """A vendor, a database, and caches on it."""
-
-    directory: Path
-    server: CollateralServer
-    storage: Storage
-    clock: Clock
-    noted: list[str] = field(default_factory=list)
-
-    def cache(self, mode: Mode = Mode.LAZY, holder: str = "one") -> StoredPCKCache:
-        address = parse_pccs_url(self.server.url)
-        http = BoundedHTTPClient(tls=ssl.create_default_context(), retries=Retries(times=0))
-
-        def make_sources(edition: Edition) -> list[PCCSClient]:
-            return [PCCSClient(address, http, update=edition.update)]
-
-        self.collateral = StoredCollateralCache(
-            self.storage, make_sources, roots=ROOTS, mode=mode, holder=holder, clock=self.clock
-        )
-        upstreams = [PCKUpstream(address, http, self.clock)]
-        fetcher = PCKFetcher(self.storage, upstreams, roots=ROOTS, holder=holder, clock=self.clock)
-        return StoredPCKCache(self.storage, self.collateral, fetcher, roots=ROOTS, mode=mode)
-
-    def told(self, *faults: Fault) -> None:
-        self.server.service.behaviour = Behaviour(faults=faults)
-
-    def asked(self, *names: str) -> int:
-        counts = self.server.service.log.counts()
-        return sum(count for path, count in counts.items() if path.rpartition("/")[2] in names)
-
-    def ask(self, cache: StoredPCKCache, ppid: bytes = PPID, tcb: RawTCB = OWN, key: PlatformKey = KEY) -> RawTCB:
-        certificate, pck_set = cache.certificate(key, tcb, ppid, self.clock())
-        assert pck_set.platform.key == key
-        return certificate.tcb
-
-    def refused(
-        self, cache: StoredPCKCache, ppid: bytes = PPID, tcb: RawTCB = OWN, key: PlatformKey = KEY
-    ) -> UnavailableError:
-        with pytest.raises(UnavailableError) as caught:
-            self.ask(cache, ppid, tcb, key)
-        return caught.value
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    PLATFORM.save(tmp_path / "vendor")
-    clock = Clock()
-    storage = open_storage(f"sqlite:///{tmp_path / 'pccs.db'}", ROOTS)
-    with CollateralServer(tmp_path / "vendor", host="127.0.0.1", port=0, clock=clock) as server:
-        yield Desk(tmp_path / "vendor", server, storage, clock)
-    storage.close()
-
-
-def registration(ppid: bytes = PPID, manifest: bytes = b"", raw_tcb: RawTCB | None = OWN) -> Registration:
-    return Registration(platform=Platform(key=KEY, enc_ppid=ppid, manifest=manifest), raw_tcb=raw_tcb)
+    with open_desk(tmp_path) as opened:
+        yield opened
 
 
 def test_a_certificate_is_fetched_once_and_chosen_for_each_tcb(desk: Desk) -> None:

@@ -14,6 +14,7 @@ from tests.unit.pccs.services.shared import ENDORSER, TCB_INFO, Site, Upstream, 
 from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.items import CollateralItem, ItemKind
 from verdictd.core.errors import AuthenticityError, CollateralUnavailableError, MalformedError
+from verdictd.pccs.asking import Asking
 from verdictd.pccs.errors import StorageError
 from verdictd.pccs.model import STANDARD
 from verdictd.pccs.shared_source import SharedSource, name_attempt
@@ -36,6 +37,7 @@ def source(site: Site, holder: str = "one", sleep: Callable[[float], None] | Non
         holder=holder,
         clock=site.clock,
         recent=timedelta(hours=12),
+        asking=Asking(site.storage.attempts, site.clock),
         sleep=sleep or site.clock.sleep,
     )
 
@@ -107,7 +109,7 @@ def test_upstream_is_not_left_alone_for_ever(site: Site, seconds: float) -> None
     site.upstreams[0].answer = CollateralUnavailableError("too many", status=429, retry_after_s=seconds)
     with pytest.raises(CollateralUnavailableError):
         fetch(source(site), site)
-    attempt = site.storage.attempts.get(name_attempt(STANDARD, TCB_INFO, "upstream"))
+    attempt = site.storage.attempts.get("upstream")
     assert attempt is not None
     assert attempt.not_before == site.clock() + timedelta(hours=1)
 

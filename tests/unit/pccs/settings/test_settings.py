@@ -69,6 +69,7 @@ headers_timeout_s = 1
 request_timeout_s = 2.5
 keep_alive_s = 3
 max_connections = 7
+unknown_per_second = 3
 """
 
 
@@ -84,7 +85,12 @@ def test_every_key_of_a_file_is_read() -> None:
     assert settings.tls_key == Path("/keys/tls.pem")
     assert settings.user_token_hash == HASH
     assert settings.limits == Limits(
-        max_request_bytes=1024, headers_timeout_s=1.0, request_timeout_s=2.5, keep_alive_s=3.0, max_connections=7
+        max_request_bytes=1024,
+        headers_timeout_s=1.0,
+        request_timeout_s=2.5,
+        keep_alive_s=3.0,
+        max_connections=7,
+        unknown_per_second=3,
     )
 
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from threading import Event
 
+from tests.unit.pccs.memory_cache import MemoryAttempts
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemName, VerifiedItem
 from verdictd.pccs.errors import StorageError, UnavailableError
 from verdictd.pccs.model import (
     AMDCertificateName,
     AMDItem,
     AppraisalPolicy,
-    Attempt,
     Edition,
     PCKCertificate,
     PCKSet,
@@ -23,7 +23,6 @@ from verdictd.pccs.model import (
 )
 from verdictd.pccs.ports import (
     AMDStorage,
-    Attempts,
     ItemStorage,
     Leases,
     PlatformStorage,
@@ -74,7 +73,10 @@ class FakePlatforms(PlatformStorage):
     def keep_answer(self, key: PlatformKey, raw_tcb: RawTCB, chosen: RawTCB) -> None:
         raise NotImplementedError
 
-    def platforms(self, fmspcs: Sequence[bytes] = ()) -> Iterator[tuple[Platform, tuple[RawTCB, ...]]]:
+    def platforms(
+        self, fmspcs: Sequence[bytes] = (), *, fetched_before: datetime | None = None
+    ) -> Iterator[tuple[Platform, tuple[RawTCB, ...]]]:
+        assert fetched_before is None  # nothing here is refreshed
         return iter([known for known in self.known if not fmspcs or known[0].fmspc in fmspcs])
 
     def families(self) -> Sequence[tuple[bytes, int]]:
@@ -130,23 +132,6 @@ class FakeAMDItems(AMDStorage):
         return iter(self.kept.values())
 
 
-class FakeAttempts(Attempts):
-    def __init__(self) -> None:
-        self.last: list[Attempt] = []
-
-    def succeeded(self, name: str, at: datetime) -> None:
-        self.last.append(Attempt(name, at, "", None, None))
-
-    def failed(self, name: str, at: datetime, failure: str, not_before: datetime | None) -> None:
-        self.last.append(Attempt(name, at, failure, not_before, at))
-
-    def get(self, name: str) -> Attempt | None:
-        raise NotImplementedError
-
-    def all(self) -> Sequence[Attempt]:
-        return self.last
-
-
 class FakeStorage:
     """A `Storage`."""
 
@@ -156,7 +141,7 @@ class FakeStorage:
         self._registrations = FakeRegistrations()
         self._policies = FakePolicies()
         self._amd = FakeAMDItems()
-        self._attempts = FakeAttempts()
+        self._attempts = MemoryAttempts()
         self.failure: StorageError | None = None
 
     @property
@@ -189,7 +174,7 @@ class FakeStorage:
         raise NotImplementedError
 
     @property
-    def attempts(self) -> FakeAttempts:
+    def attempts(self) -> MemoryAttempts:
         self.ping()
         return self._attempts
 
