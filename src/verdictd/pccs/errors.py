@@ -20,7 +20,7 @@ class UnavailableError(VerdictdError):
         status: what an HTTP client is answered.
         problem: a word for the kind of reason, stable, for programs: ``platform-unknown``, ``ppid-refused``,
             ``rate-limited``, ``upstream-down``, ``no-cache-data``, ``certificates-unavailable``, ``integrity``,
-            ``offline``, ``expired``.
+            ``offline``, ``expired``, ``revoked``, ``busy``.
         retry_after_s: when to come back, where that is known.
     """
 

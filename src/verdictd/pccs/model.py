@@ -227,6 +227,23 @@ class AMDItem:
     fetched_at: datetime
 
 
+class AMDSummary(NamedTuple):
+    """How much of one kind is held of AMD's. Trust: as much as the database; nothing is verified for it.
+
+    Attributes:
+        key_type, what: see `AMDCertificateName`.
+        number: of items.
+        oldest_fetched_at: when the one was had that was had first (aware).
+        next_expiry_at: when the first one expires (aware).
+    """
+
+    key_type: str
+    what: str
+    number: int
+    oldest_fetched_at: datetime
+    next_expiry_at: datetime
+
+
 class Attempt(NamedTuple):
     """What came of asking upstream for something, for all processes to know and `pccs status` to show.
 

@@ -8,6 +8,7 @@ from verdictd.collateral.items import CollateralItem, ItemKey, ItemName, Verifie
 from verdictd.pccs.model import (
     AMDCertificateName,
     AMDItem,
+    AMDSummary,
     AppraisalPolicy,
     Attempt,
     Edition,
@@ -30,7 +31,7 @@ class ItemStorage(Protocol):
     """
 
     def keep(self, edition: Edition, item: VerifiedItem, at: datetime) -> bool:
-        """Store an item unless what is there is newer, in one transaction; note in any case that it was checked.
+        """Store an item unless what is there is as new, in one transaction; one that is as new confirms it.
 
         Returns:
             Whether the content changed.
@@ -41,9 +42,6 @@ class ItemStorage(Protocol):
 
     def changed_since(self, revision: int) -> Sequence[StoredItem]:
         """Return what was changed after a revision, oldest first; all there is for 0."""
-
-    def remove(self, edition: Edition, key: ItemKey) -> bool:
-        """Forget an item; tell whether there was one."""
 
 
 class PlatformStorage(Protocol):
@@ -121,6 +119,9 @@ class AMDStorage(Protocol):
 
     def items(self) -> Iterator[AMDItem]:
         """Go through everything."""
+
+    def summaries(self) -> Sequence[AMDSummary]:
+        """Return how much there is of each kind, without verifying it."""
 
 
 class Leases(Protocol):

@@ -11,6 +11,7 @@ from verdictd.pccs.errors import UnavailableError
 from verdictd.pccs.model import (
     AMDCertificateName,
     AMDItem,
+    AMDSummary,
     AppraisalPolicy,
     Attempt,
     Edition,
@@ -53,8 +54,8 @@ class MemoryItems:
         changed = [item for item in self._items.values() if item.revision > revision]
         return sorted(changed, key=lambda item: item.revision)
 
-    def remove(self, edition: Edition, key: ItemKey) -> bool:
-        return self._items.pop((edition, key), None) is not None
+    def lose(self, edition: Edition, key: ItemKey) -> None:
+        del self._items[edition, key]
 
 
 class MemoryPlatforms:
@@ -138,6 +139,9 @@ class MemoryAMD:
 
     def items(self) -> Iterator[AMDItem]:
         yield from self._items.values()
+
+    def summaries(self) -> Sequence[AMDSummary]:
+        raise NotImplementedError
 
 
 class MemoryLeases:

@@ -56,7 +56,7 @@ def _run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
             remedy="leave out --legacy or --update",
         )
     text = encode_legacy_form(config) if arguments.legacy else encode_json_form(config)
-    if arguments.output is None:
+    if arguments.output in {None, Path("-")}:
         out.write(text)
     else:
         write_whole(arguments.output, text.encode("ascii"))

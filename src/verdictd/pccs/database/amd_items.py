@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select, update
 
 from verdictd.core.errors import MalformedError, UnsupportedError, VerdictdError
 from verdictd.core.limits import MAX_CRL_BYTES
@@ -13,7 +13,7 @@ from verdictd.pccs.database.row_warnings import RowWarnings
 from verdictd.pccs.database.sizes import check_content, check_text
 from verdictd.pccs.database.tables import AMD_ITEMS
 from verdictd.pccs.database.upserts import insert_into
-from verdictd.pccs.model import AMDCertificateName, AMDItem, AMDKeyType, AMDProduct
+from verdictd.pccs.model import AMDCertificateName, AMDItem, AMDKeyType, AMDProduct, AMDSummary
 
 AMDVerifier: TypeAlias = Callable[[AMDItem], None]
 """Raises a `VerdictdError` where an item does not hold up to the pinned root of its product, or is not as it says."""
@@ -80,6 +80,14 @@ class DatabaseAMD:
                 return
             yield from (item for row in rows if (item := self._read(row)) is not None)
             last = rows[-1].id
+
+    def summaries(self) -> Sequence[AMDSummary]:
+        """See `AMDStorage.summaries`."""
+        of_kind = (AMD_ITEMS.c.key_type, AMD_ITEMS.c.what)
+        figures = (func.count(), func.min(AMD_ITEMS.c.fetched_at), func.min(AMD_ITEMS.c.expires_at))
+        query = select(*of_kind, *figures).group_by(*of_kind).order_by(*of_kind)
+        rows = self._database.read("count AMD's items", partial(_fetch, query=query))
+        return [AMDSummary(*row) for row in map(tuple, rows)]
 
     def _read(self, row: Row[Any]) -> AMDItem | None:
         try:

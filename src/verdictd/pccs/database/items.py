@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, get_args
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, select, update
 
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemKind, VerifiedItem, verify_item
 from verdictd.collateral.pccs_urls import APIVersion, Update, UpdateType
@@ -61,7 +61,7 @@ class DatabaseItems:
                 values = content | {"fetched_at": at, "checked_at": at, "revision": revision}
                 connection.execute(update(ITEMS).where(where).values(values))
                 return True
-            if at > there.checked_at:
+            if at > there.checked_at and not there.item.replaces(item):  # an older one confirms nothing
                 connection.execute(update(ITEMS).where(where).values(checked_at=at, revision=revision))
             return False
 
@@ -83,11 +83,6 @@ class DatabaseItems:
         query = select(ITEMS).where(ITEMS.c.revision > revision).order_by(ITEMS.c.revision)
         rows = self._database.read("read the collateral", lambda connection: connection.execute(query).mappings().all())
         return [stored for row in rows if (stored := self._verify(row)) is not None]
-
-    def remove(self, edition: Edition, key: ItemKey) -> bool:
-        """See `ItemStorage.remove`."""
-        query = delete(ITEMS).where(_where(edition, key))
-        return self._database.write(f"remove the {key.name}", lambda connection: connection.execute(query).rowcount > 0)
 
     def _verify(self, row: RowMapping) -> StoredItem | None:
         try:

@@ -11,21 +11,31 @@ from verdictd.pccs.database.platform_columns import check_platform, parse_ca, pa
 from verdictd.pccs.database.row_warnings import RowWarnings
 from verdictd.pccs.database.tables import REGISTRATIONS
 from verdictd.pccs.database.upserts import insert_into
+from verdictd.pccs.errors import NOT_NOW, UnavailableError
 from verdictd.pccs.model import Platform, PlatformKey, Registration, RegistrationState
 
 
 class DatabaseRegistrations:
     """Implements `RegistrationStorage`. Nothing of a registration is verified."""
 
-    def __init__(self, database: Database, warnings: RowWarnings) -> None:
+    def __init__(self, database: Database, warnings: RowWarnings, *, most: int = 100_000) -> None:
+        """Use a database.
+
+        Args:
+            database: where.
+            warnings: of rows that cannot be read.
+            most: how many there may be, or few more.
+        """
         self._database = database
         self._warnings = warnings
+        self._most = most
 
     def add(self, registration: Registration) -> None:
         """See `RegistrationStorage.add`.
 
         Raises:
             LimitExceededError, MalformedError: what cannot be stored.
+            UnavailableError: too many wait already.
             StorageError: the database failed.
         """
         values = check_platform(registration.platform) | {
@@ -33,12 +43,26 @@ class DatabaseRegistrations:
             "state": registration.state.value,
         }
 
+        key = [REGISTRATIONS.c.qe_id, REGISTRATIONS.c.pce_id, REGISTRATIONS.c.raw_tcb]
+
         def work(connection: Connection) -> None:
+            there = select(REGISTRATIONS.c.id).where(*(column == values[column.name] for column in key))
+            if connection.execute(there).one_or_none() is None:
+                self._require_room(connection)
             statement = insert_into(connection, REGISTRATIONS).values(values)
-            key = [REGISTRATIONS.c.qe_id, REGISTRATIONS.c.pce_id, REGISTRATIONS.c.raw_tcb]
             connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values))
 
         self._database.write("store a registration", work)
+
+    def _require_room(self, connection: Connection) -> None:
+        count = connection.execute(select(func.count()).select_from(REGISTRATIONS)).scalar_one()
+        if count >= self._most:
+            raise UnavailableError(
+                f"{count} platforms wait already for somebody to fetch their collateral",
+                status=NOT_NOW,
+                problem="busy",
+                remedy="have them fetched: pccsadmin get takes the list (GET /platforms)",
+            )
 
     def waiting(self, state: RegistrationState) -> Sequence[Registration]:
         """See `RegistrationStorage.waiting`: in the order in which they were added."""

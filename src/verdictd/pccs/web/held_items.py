@@ -112,15 +112,15 @@ class HeldItems(Collector):
         yield waiting
 
     def _collect_items(self, now: datetime) -> Iterator[Metric]:
-        ages: dict[str, list[float]] = {}
-        left: dict[str, list[float]] = {}
+        rows: dict[str, list[HeldRow]] = {}
         for row in self.look():
-            ages.setdefault(row.kind, []).append((now - row.checked_at).total_seconds())
-            left.setdefault(row.kind, []).append((row.expires_at - now).total_seconds())
-        for item in self._storage.amd.items():
-            kind = f"{item.name.key_type}_{item.name.what}"
-            ages.setdefault(kind, []).append((now - item.fetched_at).total_seconds())
-            left.setdefault(kind, []).append((item.expires_at - now).total_seconds())
+            rows.setdefault(row.kind, []).append(row)
+        kinds = {
+            kind: (len(each), min(row.checked_at for row in each), min(row.expires_at for row in each))
+            for kind, each in rows.items()
+        }
+        for amd in self._storage.amd.summaries():
+            kinds[f"{amd.key_type}_{amd.what}"] = (amd.number, amd.oldest_fetched_at, amd.next_expiry_at)
         held = GaugeMetricFamily(f"{PREFIX}items", "Items that are stored, by kind.", labels=["kind"])
         oldest = GaugeMetricFamily(
             f"{PREFIX}item_age_seconds", "Since its source confirmed the one that was confirmed first.", labels=["kind"]
@@ -128,10 +128,10 @@ class HeldItems(Collector):
         next_expiry = GaugeMetricFamily(
             f"{PREFIX}item_expires_seconds", "Until the first one expires; negative once it has.", labels=["kind"]
         )
-        for kind in sorted(ages):
-            held.add_metric([kind], len(ages[kind]))
-            oldest.add_metric([kind], max(ages[kind]))
-            next_expiry.add_metric([kind], min(left[kind]))
+        for kind, (count, confirmed_at, expires_at) in sorted(kinds.items()):
+            held.add_metric([kind], count)
+            oldest.add_metric([kind], (now - confirmed_at).total_seconds())
+            next_expiry.add_metric([kind], (expires_at - now).total_seconds())
         yield from (held, oldest, next_expiry)
 
     def _collect_upstream(self, now: datetime) -> Iterator[Metric]:

@@ -286,7 +286,7 @@ def test_forecast_exits_with_0_where_nothing_changes_and_2_where_it_cannot_be_to
     items = assembly.cache.storage.items
     for stored in items.changed_since(0):
         if stored.edition == EARLY:
-            items.remove(EARLY, stored.item.key)
+            items.lose(EARLY, stored.item.key)
             assert pccs("forecast", "--fmspc", FAMILY).code == 2
             standard = items.get(STANDARD, stored.item.key)
             assert standard is not None
@@ -323,6 +323,14 @@ def test_what_is_written_for_clients_verdictd_reads(
     assert (settings.retry_times, settings.retry_delay) == ((2, 3) if "--retry-times" in flags else (6, 10))
     assert (settings.tcb_update_type or "standard") == ("early" if "early" in flags else "standard")
     assert all(sentence.startswith(("pccs_api_version", "line ")) for sentence in settings.ignored)
+
+
+def test_a_dash_is_standard_output(pccs: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = pccs("client-config", "--url", "https://a/", "-o", "-")
+    assert done.code == 0
+    assert parse_qcnl(done.out.encode(), "output").collateral_url == str(parse_pccs_url("https://a/"))
+    assert not list(tmp_path.glob("-"))
 
 
 def test_collateral_elsewhere_is_written_too(pccs: Run) -> None:

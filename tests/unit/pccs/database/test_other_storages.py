@@ -12,11 +12,15 @@ from verdictd.core.errors import AuthenticityError, LimitExceededError, Malforme
 from verdictd.core.limits import MAX_CRL_BYTES, MAX_POLICY_BYTES
 from verdictd.pccs.database import open_storage
 from verdictd.pccs.database.attempts import DatabaseAttempts
+from verdictd.pccs.database.registrations import DatabaseRegistrations
+from verdictd.pccs.database.row_warnings import RowWarnings
 from verdictd.pccs.database.sizes import MAX_FAILURE_CHARACTERS, MAX_NAME_CHARACTERS
 from verdictd.pccs.database.storage import DatabaseStorage
+from verdictd.pccs.errors import UnavailableError
 from verdictd.pccs.model import (
     AMDCertificateName,
     AMDItem,
+    AMDSummary,
     AppraisalPolicy,
     Attempt,
     Platform,
@@ -35,6 +39,19 @@ def registration(qe_id: str, svn: int | None = 1, *, state: RegistrationState = 
     manifest = b"manifest" if svn is None else b""
     platform = Platform(key=PlatformKey(qe_id, "0000"), enc_ppid=b"" if svn is None else ENC_PPID, manifest=manifest)
     return Registration(platform=platform, raw_tcb=None if svn is None else raw_tcb(svn), state=state)
+
+
+def test_of_registrations_there_are_not_more_than_can_be_kept(storage: DatabaseStorage) -> None:
+    few = DatabaseRegistrations(storage._database, RowWarnings(), most=2)
+    for qe_id in ("01", "02"):
+        few.add(registration(qe_id))
+    with pytest.raises(UnavailableError, match="2 platforms wait already") as caught:
+        few.add(registration("03"))
+    assert (caught.value.status, caught.value.problem) == (503, "busy")
+    assert caught.value.remedy
+    few.add(registration("02"))  # one that is there is replaced
+    few.take(NEW)
+    few.add(registration("03"))
 
 
 def test_registrations_are_taken_once_in_their_order(storage: DatabaseStorage) -> None:
@@ -150,6 +167,18 @@ def test_all_of_amds_items_are_gone_through_in_pages(amd: DatabaseStorage) -> No
     for item in items:
         amd.amd.keep(item)
     assert list(amd.amd.items()) == items
+    amd.close()
+
+
+def test_amds_items_are_counted_by_kind(amd: DatabaseStorage) -> None:
+    leaves = [amd_item(LEAF._replace(tcb=number.to_bytes(8, "little")), 0) for number in range(3)]
+    leaves[1] = replace(leaves[1], fetched_at=START - DAY, expires_at=START + 5 * DAY)
+    for item in (*leaves, amd_item()):
+        amd.amd.keep(item)
+    assert amd.amd.summaries() == [
+        AMDSummary("vcek", "leaf", 3, START - DAY, START + DAY),
+        AMDSummary("vlek", "crl", 1, START, START + DAY),
+    ]
     amd.close()
 
 

@@ -10,6 +10,7 @@ from verdictd.pccs.errors import StorageError, UnavailableError
 from verdictd.pccs.model import (
     AMDCertificateName,
     AMDItem,
+    AMDSummary,
     AppraisalPolicy,
     Edition,
     PCKCertificate,
@@ -49,9 +50,6 @@ class FakeItems(ItemStorage):
 
     def changed_since(self, revision: int) -> Sequence[StoredItem]:
         return [stored for stored in self.stored if stored.revision > revision]
-
-    def remove(self, edition: Edition, key: ItemKey) -> bool:
-        raise NotImplementedError
 
 
 class FakePlatforms(PlatformStorage):
@@ -130,6 +128,12 @@ class FakeAMDItems(AMDStorage):
 
     def items(self) -> Iterator[AMDItem]:
         return iter(self.kept.values())
+
+    def summaries(self) -> Sequence[AMDSummary]:
+        return [
+            AMDSummary(name.key_type, name.what, 1, item.fetched_at, item.expires_at)
+            for name, item in self.kept.items()
+        ]
 
 
 class FakeStorage:
