@@ -47,10 +47,12 @@ class PlatformCollateral:
     Attributes:
         platforms: what the platforms said of themselves when they registered.
         entries: collateral, then the PCK certificates of each platform.
+        left_out: a sentence for each thing that cannot be verified for want of its issuer's certificates.
     """
 
     platforms: tuple[Registration, ...]
     entries: tuple[BundleEntry, ...]
+    left_out: tuple[str, ...]
 
 
 def parse_platform_collateral(data: bytes, at: datetime) -> PlatformCollateral:
@@ -76,6 +78,7 @@ def parse_platform_collateral(data: bytes, at: datetime) -> PlatformCollateral:
     return PlatformCollateral(
         platforms=platforms,
         entries=(*reader.tcb_infos(), *reader.identities(), *reader.crls(), *pck_sets),
+        left_out=tuple(reader.crls_without_chain()),
     )
 
 
@@ -110,11 +113,22 @@ class _Reader:
         by_ca = require_object(held, "pckcacrl") if held else {}
         for name, ca in _CRLS:
             text = optional_text(by_ca.get(name), f"pckcacrl.{name}")
-            if text:
-                yield _crl(ItemKind.PCK_CRL, text, self.pck_chains().get(ca, b""), f"pckcacrl.{name}")
+            if text and ca in self.pck_chains():
+                yield _crl(ItemKind.PCK_CRL, text, self.pck_chains()[ca], f"pckcacrl.{name}")
         text = optional_text(self._members.get("rootcacrl"), "rootcacrl")
         if text:
             yield _crl(ItemKind.ROOT_CA_CRL, text, b"", "rootcacrl")
+
+    def crls_without_chain(self) -> Iterator[str]:
+        """Name the CRLs of CAs of whose certificates none is there.
+
+        Intel's tool always fetches both CRLs, and the issuer chains of those CAs alone that issued for a platform: a
+        file without them is as it should be.
+        """
+        held = self._members.get("pckcacrl")
+        for name, ca in _CRLS:
+            if held and require_object(held, "pckcacrl").get(name) and ca not in self.pck_chains():
+                yield f"pckcacrl.{name} is left out: no platform in the file is of that CA, nor are its certificates"
 
     def pck_chains(self) -> dict[str, bytes]:
         """Return the issuer chains of PCK certificates, by CA."""

@@ -21,7 +21,8 @@ def import_platform_collateral(cache: Cache, data: bytes, at: datetime) -> Seque
         data: untrusted.
         at: the instant (aware).
     Returns:
-        A sentence for each thing that the operator should know: what is expired, and TCBs without a certificate.
+        A sentence for each thing that the operator should know: what is expired, or left out, and TCBs without a
+        certificate.
     Raises:
         MalformedError, UnsupportedError, LimitExceededError: the file does not follow its form; nothing of it is kept.
         AuthenticityError: some of it was refused; the rest is kept all the same.
@@ -36,4 +37,4 @@ def import_platform_collateral(cache: Cache, data: bytes, at: datetime) -> Seque
             remedy="fetch those anew, and see that their root is trusted (--trust-root)",
         )
     notes = [f"{each.name}: {each.reason}" for each in outcomes if each.status is ImportStatus.UNFIT]
-    return notes + [f"{each.name} is expired" for each in outcomes if each.is_expired(at)]
+    return [*parsed.left_out, *notes, *(f"{each.name} is expired" for each in outcomes if each.is_expired(at))]

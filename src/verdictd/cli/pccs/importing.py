@@ -62,7 +62,7 @@ def import_file(cache: Cache, path: Path, out: TextIO, now: datetime) -> int:
         if len(data) > MAX_INTEL_FILE_BYTES:
             raise LimitExceededError(f"it is longer than {MAX_INTEL_FILE_BYTES} bytes", remedy="split it")
         if data.lstrip()[:1] in {b"{", b"["}:
-            return tell(Importer(cache).take_all(parse_platform_collateral(data, now).entries, now), out, now)
+            return _import_platform_collateral(cache, data, out, now)
         return register_platforms(cache, parse_retrieval_csv(data), out, now)
     except VerdictdError as error:
         raise VerdictdError(f"{path}: {error.message}", remedy=error.remedy) from error
@@ -75,6 +75,13 @@ def _import_bundle(cache: Cache, file: BufferedReader, out: TextIO, now: datetim
     file.seek(0)
     entries = (part for part in read_bundle(file) if not isinstance(part, BundleHeader))
     return tell(Importer(cache).take_all(entries, now), out, now)
+
+
+def _import_platform_collateral(cache: Cache, data: bytes, out: TextIO, now: datetime) -> int:
+    parsed = parse_platform_collateral(data, now)
+    code = tell(Importer(cache).take_all(parsed.entries, now), out, now)
+    out.writelines(f"{sentence}\n" for sentence in parsed.left_out)
+    return code
 
 
 def tell(outcomes: Iterable[ImportOutcome], out: TextIO, now: datetime) -> int:

@@ -100,6 +100,16 @@ def test_what_intels_tool_writes_is_taken_in_as_it_was_signed() -> None:
     assert pck_set.platform.enc_ppid == PLATFORM.encrypted_ppid
 
 
+def test_the_crl_of_a_ca_that_no_platform_is_of_is_left_out() -> None:
+    """Intel's tool fetches both CRLs, and the certificates of those CAs alone that issued for a platform."""
+    file = copy.deepcopy(FILE)
+    file["collaterals"]["pckcacrl"]["processorCrl"] = file["collaterals"]["rootcacrl"]
+    cache = empty_cache()
+    (note,) = import_platform_collateral(cache, encode(file), AT)
+    assert "processorCrl is left out" in note
+    assert len(cache.storage.items.changed_since(0)) == 6
+
+
 def test_for_the_tcbs_that_platforms_said_they_have_the_certificate_is_chosen() -> None:
     cache = empty_cache()
     import_platform_collateral(cache, encode(FILE), AT)
