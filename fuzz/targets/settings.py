@@ -1,23 +1,33 @@
-"""Configuration files, which are the operator's own."""
+"""Configuration files of both programs, which are the operator's own."""
 
 from pathlib import Path
 
 from fuzz.target import FuzzTarget, attempt
 from verdictd.daemon.settings import Settings
-from verdictd.daemon.settings_reader import build_settings, encode_settings, parse_settings_file
+from verdictd.daemon.settings_reader import FORM, build_settings, encode_settings
+from verdictd.pccs import settings_reader as pccs
+from verdictd.pccs.settings import Settings as CacheSettings
 
 _BASE = Path("/etc/verdictd")
 
 
 def check(data: bytes) -> None:
-    """Settings that hold are written out, and read the same."""
+    """Settings that hold are written out, and read the same; but for secrets, which are not."""
     settings = attempt(_read, data)
     if settings is not None:
         assert _read(encode_settings(settings).encode("utf-8")) == settings
+    cache_settings = attempt(_read_cache, data)
+    if cache_settings is not None:
+        written = pccs.encode_settings(cache_settings)
+        assert pccs.encode_settings(_read_cache(written.encode("utf-8"))) == written
 
 
 def _read(data: bytes) -> Settings:
-    return build_settings(parse_settings_file(data, name="verdictd.toml", base=_BASE))
+    return build_settings(FORM.parse_file(data, name="verdictd.toml", base=_BASE))
+
+
+def _read_cache(data: bytes) -> CacheSettings:
+    return pccs.build_settings(pccs.FORM.parse_file(data, name="pccs.toml", base=_BASE))
 
 
 def seeds() -> dict[str, bytes]:
@@ -30,6 +40,8 @@ def seeds() -> dict[str, bytes]:
         "uncommented": uncommented,
         "small": b'listen = "[::1]:1111"\nmutual = true\nverifier = "sgx_ecdsa"\n[limits]\nidle_timeout_s = 1.5\n'
         b'[acceptance]\ntcb_statuses = ["UpToDate"]\n[collateral]\npccs_url = "https://localhost:8081/"\n',
+        "cache": b'listen = "127.0.0.1:8081"\ndata_dir = "x"\nregion = "cn-hangzhou"\nvpc = true\nmode = "req"\n'
+        b'refresh_hours = 3\nupstream_key = "k"\namd_upstream = "https://kdsintf.amd.com"\n[limits]\nkeep_alive_s=2\n',
     }
 
 
@@ -43,6 +55,8 @@ TARGET = FuzzTarget(
         "verdictd.daemon.settings_fields",
         "verdictd.daemon.settings_address",
         "verdictd.daemon.settings",
+        "verdictd.pccs.settings_reader",
+        "verdictd.pccs.settings",
     ),
     check=check,
     seeds=seeds,

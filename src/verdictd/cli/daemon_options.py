@@ -14,7 +14,7 @@ from verdictd.cli.options import (
     read_flags,
 )
 from verdictd.daemon.settings import Settings
-from verdictd.daemon.settings_reader import build_settings, load_settings_file
+from verdictd.daemon.settings_reader import FORM, build_settings
 from verdictd.ratstls.limits import ServerLimits
 
 DAEMON_FLAGS = {
@@ -143,5 +143,5 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         ConfigError: says at which key of the file, or at which flag, or which settings contradict each other.
         LimitExceededError: the file is too long.
     """
-    file = {} if arguments.config is None else load_settings_file(arguments.config)
+    file = {} if arguments.config is None else FORM.load_file(arguments.config)
     return build_settings(file, read_flags(arguments, DAEMON_FLAGS))

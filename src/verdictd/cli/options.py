@@ -9,7 +9,7 @@ from pathlib import Path
 
 from verdictd.configuration.trust_files import INTEL, load_trust_roots
 from verdictd.daemon.settings import CollateralSettings
-from verdictd.daemon.settings_reader import build_acceptance, build_collateral_settings, read_layer
+from verdictd.daemon.settings_reader import FORM, build_acceptance, build_collateral_settings
 from verdictd.tees.dcap.acceptance import Acceptance
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
@@ -126,4 +126,4 @@ def read_flags(arguments: argparse.Namespace, flags: Mapping[str, str]) -> dict[
     given = {flag: getattr(arguments, flag.removeprefix("--").replace("-", "_")) for flag in flags}
     raw = {flags[flag]: value for flag, value in given.items() if value is not None}
     names = {key: flag for flag, key in flags.items()}
-    return read_layer(raw, name=names.__getitem__, base=Path())
+    return FORM.read_layer(raw, name=names.__getitem__, base=Path())

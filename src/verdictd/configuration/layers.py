@@ -7,6 +7,7 @@ ignored: an unknown key is an error.
 import json
 import tomllib
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,37 +21,60 @@ Layer: TypeAlias = Mapping[str, object]
 PlainValue: TypeAlias = bool | int | float | str | list[str]
 
 
-def read_values(
-    raw: Mapping[str, object], fields: Mapping[str, Reader], *, name: Callable[[str], str], base: Path
-) -> dict[str, object]:
-    """Read raw values by their keys.
+@dataclass(frozen=True, slots=True)
+class SettingsForm:
+    """What settings of a program there are.
 
-    Args:
-        raw: values as TOML or argparse give them.
-        fields: how the value of each key there is is read.
-        name: what to call a key in an error.
-        base: what relative paths are relative to.
-    Raises:
-        ConfigError: an unknown key, or a value that cannot be; the message begins with the key's name.
+    Attributes:
+        fields: how the value of each key is read.
+        tables: the tables that a file may have.
     """
-    layer = {}
-    for key, value in raw.items():
-        if key not in fields:
-            raise ConfigError(f"{name(key)}: unknown setting{suggest(key, list(fields))}")
-        try:
-            layer[key] = fields[key](value, base)
-        except VerdictdError as error:
-            raise ConfigError(f"{name(key)}: {error.message}", remedy=error.remedy) from error
-    return layer
+
+    fields: Mapping[str, Reader]
+    tables: Collection[str]
+
+    def read_layer(self, raw: Mapping[str, object], *, name: Callable[[str], str], base: Path) -> dict[str, object]:
+        """Read raw values by their keys.
+
+        Args:
+            raw: values as TOML or argparse give them.
+            name: what to call a key in an error.
+            base: what relative paths are relative to.
+        Raises:
+            ConfigError: an unknown key, or a value that cannot be; the message begins with the key's name.
+        """
+        layer = {}
+        for key, value in raw.items():
+            if key not in self.fields:
+                raise ConfigError(f"{name(key)}: unknown setting{suggest(key, list(self.fields))}")
+            try:
+                layer[key] = self.fields[key](value, base)
+            except VerdictdError as error:
+                raise ConfigError(f"{name(key)}: {error.message}", remedy=error.remedy) from error
+        return layer
+
+    def load_file(self, path: Path) -> dict[str, object]:
+        """Load a configuration file. Relative paths in it are relative to its directory.
+
+        Raises:
+            ConfigError: it cannot be read, is not TOML, or holds what it must not; says where.
+            LimitExceededError: longer than `MAX_CONFIG_FILE_BYTES`.
+        """
+        return self.parse_file(_load(path), name=str(path), base=path.parent)
+
+    def parse_file(self, data: bytes, *, name: str, base: Path) -> dict[str, object]:
+        """Read the bytes of a configuration file; see `load_file`.
+
+        Args:
+            data: TOML.
+            name: what to call the file in an error.
+            base: what relative paths are relative to.
+        """
+        raw = _parse_document(data, self.tables, name=name)
+        return self.read_layer(raw, name=lambda key: f"{name}: {key}", base=base)
 
 
-def load_settings_bytes(path: Path) -> bytes:
-    """Load a configuration file.
-
-    Raises:
-        ConfigError: it cannot be read.
-        LimitExceededError: longer than `MAX_CONFIG_FILE_BYTES`.
-    """
+def _load(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_CONFIG_FILE_BYTES + 1)
@@ -61,16 +85,8 @@ def load_settings_bytes(path: Path) -> bytes:
     return data
 
 
-def parse_document(data: bytes, tables: Collection[str], *, name: str) -> dict[str, object]:
-    """Read TOML into raw values by their keys, ``table.name`` for what stands in a table.
-
-    Args:
-        data: the bytes of a file.
-        tables: the tables there may be.
-        name: what to call the file in an error.
-    Raises:
-        ConfigError: it is not TOML, or a table is none.
-    """
+def _parse_document(data: bytes, tables: Collection[str], *, name: str) -> dict[str, object]:
+    """Read TOML into raw values by their keys, ``table.name`` for what stands in a table."""
     try:
         document = tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:

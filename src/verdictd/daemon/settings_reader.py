@@ -4,20 +4,16 @@ A file is TOML; see docs/configuration.md. What is wrong with a value is said wi
 which it stands. Nothing is ignored: an unknown key is an error.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from verdictd.configuration.layers import (
     Layer,
     PlainValue,
+    SettingsForm,
     encode_values,
-    load_settings_bytes,
-    parse_document,
-    read_values,
 )
 from verdictd.daemon.settings import (
     ArchiveSettings,
@@ -63,39 +59,8 @@ RESTART_KEYS = frozenset(
 """Settings that a running daemon cannot take up; it has to be started again."""
 
 
-def read_layer(raw: Mapping[str, object], *, name: Callable[[str], str], base: Path) -> dict[str, object]:
-    """Read raw values by their keys.
-
-    Args:
-        raw: values as TOML or argparse give them.
-        name: what to call a key in an error.
-        base: what relative paths are relative to.
-    Raises:
-        ConfigError: an unknown key, or a value that cannot be; the message begins with the key's name.
-    """
-    return read_values(raw, FIELDS, name=name, base=base)
-
-
-def load_settings_file(path: Path) -> dict[str, object]:
-    """Read a configuration file. Relative paths in it are relative to its directory.
-
-    Raises:
-        ConfigError: it cannot be read, is not TOML, or holds what it must not; says where.
-        LimitExceededError: longer than `MAX_CONFIG_FILE_BYTES`.
-    """
-    return parse_settings_file(load_settings_bytes(path), name=str(path), base=path.parent)
-
-
-def parse_settings_file(data: bytes, *, name: str, base: Path) -> dict[str, object]:
-    """Read the bytes of a configuration file; see `load_settings_file`.
-
-    Args:
-        data: TOML.
-        name: what to call the file in an error.
-        base: what relative paths are relative to.
-    """
-    raw = parse_document(data, _TABLES, name=name)
-    return read_layer(raw, name=lambda key: f"{name}: {key}", base=base)
+FORM: Final = SettingsForm(FIELDS, frozenset(_TABLES))
+"""How settings are read."""
 
 
 def build_settings(*layers: Layer) -> Settings:

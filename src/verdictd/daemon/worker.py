@@ -36,7 +36,7 @@ from verdictd.daemon.proto.worker_pb2 import Figures, Frame, Prepare
 from verdictd.daemon.records import AttestationHistory, AttestationRecord
 from verdictd.daemon.registrar import Registrar, name_outcome
 from verdictd.daemon.settings import Settings
-from verdictd.daemon.settings_reader import build_settings, parse_settings_file
+from verdictd.daemon.settings_reader import FORM, build_settings
 from verdictd.daemon.tracing import NoTracer, Tracer, open_tracer
 from verdictd.daemon.worker_metrics import (
     ARCHIVED,
@@ -179,7 +179,7 @@ class Worker:
             question.answer_done()
 
     def _build(self, prepare: Prepare) -> WorkerState:
-        layer = parse_settings_file(prepare.settings.encode("utf-8"), name="the supervisor's settings", base=Path.cwd())
+        layer = FORM.parse_file(prepare.settings.encode("utf-8"), name="the supervisor's settings", base=Path.cwd())
         settings = build_settings(layer)
         if self._state is None:
             self._configure_logging(settings)

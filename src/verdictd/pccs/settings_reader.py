@@ -4,7 +4,7 @@ A file is TOML; see docs/pccs.md. What is secret can be given in the environment
 stand on a command line, which every user of the machine can read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import timedelta
 from enum import Enum
@@ -17,10 +17,8 @@ from verdictd.configuration.address import parse_address
 from verdictd.configuration.layers import (
     Layer,
     PlainValue,
+    SettingsForm,
     encode_values,
-    load_settings_bytes,
-    parse_document,
-    read_values,
 )
 from verdictd.configuration.log_choice import LogFormat, LogLevel
 from verdictd.configuration.values import (
@@ -152,33 +150,8 @@ FIELDS: Mapping[str, Reader] = {
 _LIMITS: Final = "limits"
 
 
-def read_layer(raw: Mapping[str, object], *, name: Callable[[str], str], base: Path) -> dict[str, object]:
-    """Read raw values by their keys.
-
-    Args:
-        raw: values as TOML or argparse give them.
-        name: what to call a key in an error.
-        base: what relative paths are relative to.
-    Raises:
-        ConfigError: an unknown key, or a value that cannot be; the message begins with the key's name.
-    """
-    return read_values(raw, FIELDS, name=name, base=base)
-
-
-def load_settings_file(path: Path) -> dict[str, object]:
-    """Load a configuration file. Relative paths in it are relative to its directory.
-
-    Raises:
-        ConfigError: it cannot be read, is not TOML, or holds what it must not; says where.
-        LimitExceededError: too long.
-    """
-    return parse_settings_file(load_settings_bytes(path), name=str(path), base=path.parent)
-
-
-def parse_settings_file(data: bytes, *, name: str, base: Path) -> dict[str, object]:
-    """Read the bytes of a configuration file; see `load_settings_file`."""
-    raw = parse_document(data, (_LIMITS,), name=name)
-    return read_layer(raw, name=lambda key: f"{name}: {key}", base=base)
+FORM: Final = SettingsForm(FIELDS, (_LIMITS,))
+"""How settings are read."""
 
 
 def read_environment(env: Mapping[str, str]) -> dict[str, object]:
@@ -189,7 +162,7 @@ def read_environment(env: Mapping[str, str]) -> dict[str, object]:
     """
     raw = {key: env[variable] for variable, key in VARIABLES.items() if env.get(variable)}
     names = {key: variable for variable, key in VARIABLES.items()}
-    return read_layer(raw, name=names.__getitem__, base=Path())
+    return FORM.read_layer(raw, name=names.__getitem__, base=Path())
 
 
 def build_settings(*layers: Layer) -> Settings:

@@ -13,7 +13,7 @@ from verdictd.cli.daemon_options import DAEMON_FLAGS, add_daemon_options, read_s
 from verdictd.core.errors import ConfigError
 from verdictd.daemon.settings import AttesterName, Settings
 from verdictd.daemon.settings_fields import FIELDS
-from verdictd.daemon.settings_reader import encode_settings, parse_settings_file
+from verdictd.daemon.settings_reader import FORM, encode_settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SAMPLE = REPOSITORY / "packaging" / "verdictd.toml"
@@ -88,9 +88,9 @@ def test_the_sample_is_accepted_and_strict() -> None:
 
 def test_the_sample_shows_every_key_and_the_true_default_of_each() -> None:
     uncommented = re.sub(r"(?m)^#(?=[a-z_]+ = )", "", SAMPLE.read_text(encoding="utf-8"))
-    shown = parse_settings_file(uncommented.encode(), name="sample", base=Path("/"))
+    shown = FORM.parse_file(uncommented.encode(), name="sample", base=Path("/"))
     assert shown.keys() == FIELDS.keys()
-    defaults = parse_settings_file(encode_settings(Settings()).encode(), name="defaults", base=Path("/"))
+    defaults = FORM.parse_file(encode_settings(Settings()).encode(), name="defaults", base=Path("/"))
     examples = {"listen", "mutual", "acceptance.denied_advisories"}
     for key in defaults.keys() - examples:
         assert (key, shown[key]) == (key, defaults[key])

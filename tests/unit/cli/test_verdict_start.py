@@ -37,6 +37,8 @@ def test_no_library_is_loaded_to_say_what_there_is(words: list[str]) -> None:
     assert not HEAVY & modules
     assert {name for name in modules if name.startswith("verdictd.")} == {
         "verdictd.cli",
+        "verdictd.cli.exit_codes",
+        "verdictd.cli.subcommands",
         "verdictd.cli.verdict",
         "verdictd.cli.verdict.main",
         "verdictd.cli.verdict.opa_flags",

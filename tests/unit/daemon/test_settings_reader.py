@@ -18,11 +18,10 @@ from verdictd.daemon.settings import ArchiveSettings, AttesterName, CollateralSe
 from verdictd.daemon.settings_address import UnixAddress
 from verdictd.daemon.settings_fields import FIELDS
 from verdictd.daemon.settings_reader import (
+    FORM,
     build_settings,
     encode_settings,
-    load_settings_file,
     needs_restart,
-    parse_settings_file,
     plain_values,
 )
 from verdictd.ratstls.evidence import CertificateFormat
@@ -33,7 +32,7 @@ BASE = Path("/etc/verdictd")
 
 
 def _parse(text: str) -> dict[str, object]:
-    return parse_settings_file(text.encode(), name="v.toml", base=BASE)
+    return FORM.parse_file(text.encode(), name="v.toml", base=BASE)
 
 
 def _settings(text: str) -> Settings:
@@ -232,13 +231,13 @@ def test_a_password_in_a_url_is_not_repeated() -> None:
 @pytest.mark.parametrize("data", [b"listen", b"a = 1\na = 2", b"a = '\xff'", b"a = " + b"[" * 5000])
 def test_what_is_no_toml_is_refused(data: bytes) -> None:
     with pytest.raises(ConfigError, match=r"v\.toml is not TOML"):
-        parse_settings_file(data, name="v.toml", base=BASE)
+        FORM.parse_file(data, name="v.toml", base=BASE)
 
 
 @given(st.binary(max_size=60) | st.text('[]."=\n abmutal123', max_size=60).map(str.encode))
 def test_any_file_gives_settings_or_our_error(data: bytes) -> None:
     try:
-        parse_settings_file(data, name="v.toml", base=BASE)
+        FORM.parse_file(data, name="v.toml", base=BASE)
     except ConfigError as error:
         assert str(error).startswith("v.toml")  # noqa: PT017 - an error is one of two good outcomes
 
@@ -246,19 +245,19 @@ def test_any_file_gives_settings_or_our_error(data: bytes) -> None:
 def test_a_file_that_is_not_there_or_too_long_is_named(tmp_path: Path) -> None:
     path = tmp_path / "v.toml"
     with pytest.raises(ConfigError, match=r"v\.toml cannot be read: No such file"):
-        load_settings_file(path)
+        FORM.load_file(path)
     with pytest.raises(ConfigError, match=r"cannot be read: Is a directory"):
-        load_settings_file(tmp_path)
+        FORM.load_file(tmp_path)
     path.write_bytes(b"#" * (MAX_CONFIG_FILE_BYTES + 1))
     with pytest.raises(LimitExceededError):
-        load_settings_file(path)
+        FORM.load_file(path)
     path.write_bytes(b"#" * MAX_CONFIG_FILE_BYTES)
-    assert load_settings_file(path) == {}
+    assert FORM.load_file(path) == {}
 
 
 def test_relative_paths_are_relative_to_the_files_directory(tmp_path: Path) -> None:
     (tmp_path / "v.toml").write_text('data_dir = "data"\ntrust_roots = ["sim/root.pem"]')
-    assert load_settings_file(tmp_path / "v.toml") == {
+    assert FORM.load_file(tmp_path / "v.toml") == {
         "data_dir": tmp_path / "data",
         "trust_roots": (f"{tmp_path}/sim/root.pem",),
     }

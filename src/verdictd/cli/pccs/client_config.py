@@ -5,15 +5,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from verdictd.cli.exit_codes import DONE
 from verdictd.cli.files import write_whole
-from verdictd.cli.pccs.exit_codes import DONE
 from verdictd.cli.pccs.options import add_command
+from verdictd.cli.subcommands import Subparsers
 from verdictd.collateral.pccs_urls import UpdateType, parse_pccs_url
 from verdictd.core.errors import ConfigError
 from verdictd.pccs.client_config import ClientConfig, encode_json_form, encode_legacy_form
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str) -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     example = "pccs client-config --url https://pccs.example:8081 -o /etc/sgx_default_qcnl.conf"
     parser = add_command(subparsers, name, description, example)

@@ -7,16 +7,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from verdictd.cli.pccs.exit_codes import DONE, NOT_ALL
+from verdictd.cli.exit_codes import DONE, NOT_ALL
 from verdictd.cli.pccs.opening import opened_cache
 from verdictd.cli.pccs.options import add_cache_options, add_command, add_families_option
+from verdictd.cli.subcommands import Subparsers
 from verdictd.core.errors import ConfigError
 from verdictd.pccs.bundle import write_bundle
 from verdictd.pccs.exporting import export_entries, find_absent_families
 from verdictd.pccs.parts import Cache
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str) -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     parser = add_command(subparsers, name, description, "pccs export --fmspc 00606A000000 -o bundle")
     add_families_option(parser)

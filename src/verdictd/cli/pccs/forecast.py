@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final, TextIO
 
-from verdictd.cli.pccs.exit_codes import DONE, NOT_ALL, UNUSABLE
+from verdictd.cli.exit_codes import DONE, NOT_ALL, UNUSABLE
 from verdictd.cli.pccs.opening import opened_cache
 from verdictd.cli.pccs.options import add_cache_options, add_command, add_families_option
 from verdictd.cli.printable import printable
+from verdictd.cli.subcommands import Subparsers
 from verdictd.core.result import JSONValue
 from verdictd.pccs.family_forecast import FamilyForecast, forecast_families
 from verdictd.pccs.forecast import Change
@@ -20,7 +21,7 @@ _NAMED: Final = 10
 _BELOW_ALL: Final = "below all levels"
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str) -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     parser = add_command(
         subparsers,

@@ -6,14 +6,15 @@ import sys
 from datetime import datetime
 from typing import Final, TextIO
 
-from verdictd.cli.pccs.exit_codes import DONE
+from verdictd.cli.exit_codes import DONE
 from verdictd.cli.pccs.options import add_command
+from verdictd.cli.subcommands import Subparsers
 from verdictd.core.errors import ConfigError, LimitExceededError
 
 _MAX_TOKEN_BYTES: Final = 4096
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str) -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     example = "PCCS_USER_TOKEN_HASH=$(pccs hash-token < user-token) pccs serve"
     parser = add_command(subparsers, name, f"{description}, read from standard input", example)

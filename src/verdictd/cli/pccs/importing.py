@@ -8,12 +8,13 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final, TextIO
 
-from verdictd.cli.pccs.exit_codes import DONE, NOT_ALL
+from verdictd.cli.exit_codes import DONE, NOT_ALL
 from verdictd.cli.pccs.instants import show_expiry, show_instant
 from verdictd.cli.pccs.opening import opened_cache
 from verdictd.cli.pccs.options import add_cache_options, add_command
 from verdictd.cli.pccs.register import register_platforms
 from verdictd.cli.printable import printable
+from verdictd.cli.subcommands import Subparsers
 from verdictd.core.errors import ConfigError, LimitExceededError, VerdictdError
 from verdictd.pccs.bundle import MAGIC, BundleHeader, read_bundle
 from verdictd.pccs.importing import Importer, ImportOutcome, ImportStatus
@@ -24,7 +25,7 @@ from verdictd.pccs.retrieval_csv import parse_retrieval_csv
 _SHOWN_PROBLEMS: Final = 50
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str) -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     description = f"{description} (exit code 1: something was refused or is expired)"
     parser = add_command(subparsers, name, description, "pccs import bundle platform_collaterals.json")

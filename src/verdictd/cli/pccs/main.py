@@ -1,33 +1,19 @@
-"""The entry point of `pccs`: parses the command line and runs one subcommand.
-
-What a subcommand needs is imported when it is the one: the libraries behind them take longer to load than most of them
-to run.
-"""
+"""The entry point of `pccs`: parses the command line and runs one subcommand."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib import import_module
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from verdictd import __version__
-from verdictd.cli.pccs.exit_codes import DONE, INTERRUPTED, UNUSABLE
-from verdictd.core.errors import VerdictdError
+from verdictd.cli.exit_codes import UNUSABLE
+from verdictd.cli.subcommands import Subcommand, add_subcommands, run_guarded
 
 _EPILOG = (
     "Exit codes: 0 done, 1 done but something needs attention (failed, refused, expired, about to change), 2 wrong"
     " usage or input. Results go to standard output. Each command has --help with an example."
 )
-
-
-class Subcommand(NamedTuple):
-    """A subcommand, what it does, and the module of this package that has its `add_parser`."""
-
-    name: str
-    description: str
-    module: str
 
 
 SUBCOMMANDS = (
@@ -55,22 +41,11 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `pccs` and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
-    try:
-        arguments = _build_parser(words).parse_args(words)
-        code: int = arguments.run(arguments, sys.stdout, datetime.now(UTC))
-    except VerdictdError as error:
-        sys.stderr.write(f"pccs: {error}\n")
-        return UNUSABLE
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    return code
+    arguments = _build_parser(words).parse_args(words)
+    return run_guarded("pccs", lambda: int(arguments.run(arguments, sys.stdout, datetime.now(UTC))))
 
 
 def _build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """Build the parser. Of the subcommands, only one that is named among the words has its own options."""
     parser = _Parser(
         prog="pccs",
         description="A cache of vendor collateral that other machines ask, compatible with Intel's PCCS.",
@@ -79,13 +54,7 @@ def _build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("-V", "--version", action="version", version=f"pccs {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for subcommand in SUBCOMMANDS:
-        if subcommand.name in words:
-            import_module(f"verdictd.cli.pccs.{subcommand.module}").add_parser(
-                subparsers, subcommand.name, subcommand.description
-            )
-        else:
-            subparsers.add_parser(subcommand.name, help=subcommand.description)
+    add_subcommands(subparsers, SUBCOMMANDS, words, "verdictd.cli.pccs")
     return parser
 
 

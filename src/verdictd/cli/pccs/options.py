@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from verdictd.cli.subcommands import Subparsers
 from verdictd.configuration.trust_files import INTEL
 from verdictd.core.errors import ConfigError
 from verdictd.pccs.settings import AMD, AMD_KDS_URL, Settings
-from verdictd.pccs.settings_reader import build_settings, load_settings_file, read_environment, read_layer
+from verdictd.pccs.settings_reader import FORM, build_settings, read_environment
 
 _CACHE_FLAGS: Final = {
     "--data-dir": "data_dir",
@@ -43,14 +44,13 @@ FLAGS: Final = _CACHE_FLAGS | _SERVER_FLAGS
 """The setting that each flag sets."""
 
 
-def add_command(
-    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str, example: str
-) -> argparse.ArgumentParser:
+def add_command(subparsers: Subparsers, name: str, description: str, example: str) -> argparse.ArgumentParser:
     """Add a subcommand whose help ends with an example."""
-    return subparsers.add_parser(
+    parser: argparse.ArgumentParser = subparsers.add_parser(
         name, help=description, description=f"{description[0].upper()}{description[1:]}.", epilog=f"Example: {example}",
         allow_abbrev=False,
     )  # fmt: skip
+    return parser
 
 
 def add_cache_options(parser: argparse.ArgumentParser) -> None:
@@ -151,11 +151,11 @@ def read_settings(arguments: argparse.Namespace, env: Mapping[str, str] = os.env
         ConfigError: says at which key of the file, which variable or which flag, or which settings contradict.
         LimitExceededError: the file is too long.
     """
-    file = {} if arguments.config is None else load_settings_file(arguments.config)
+    file = {} if arguments.config is None else FORM.load_file(arguments.config)
     values = {flag: getattr(arguments, _attribute(flag), None) for flag in FLAGS}
     raw = {FLAGS[flag]: value for flag, value in values.items() if value is not None}
     names = {key: flag for flag, key in FLAGS.items()}
-    flags = read_layer(raw, name=names.__getitem__, base=Path())
+    flags = FORM.read_layer(raw, name=names.__getitem__, base=Path())
     if "database" in flags and "data_dir" in flags:
         raise ConfigError("--database and --data-dir name two databases", remedy="leave out one of them")
     return build_settings(file, read_environment(env), flags)

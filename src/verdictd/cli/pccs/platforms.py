@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TextIO
 
-from verdictd.cli.pccs.exit_codes import DONE
+from verdictd.cli.exit_codes import DONE
 from verdictd.cli.pccs.opening import opened_cache
 from verdictd.cli.pccs.options import add_cache_options, add_command, add_families_option
+from verdictd.cli.subcommands import Subparsers
 from verdictd.core.errors import ConfigError
 from verdictd.core.result import JSONValue
 from verdictd.pccs.model import Registration, RegistrationState
@@ -16,7 +17,7 @@ from verdictd.pccs.parts import Cache
 from verdictd.pccs.retrieval_csv import encode_retrieval_csv
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str) -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     parser = add_command(subparsers, name, description, "pccs platforms --registered --json > platform_list.json")
     add_families_option(parser)

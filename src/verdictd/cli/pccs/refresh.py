@@ -5,16 +5,17 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TextIO
 
-from verdictd.cli.pccs.exit_codes import DONE, NOT_ALL
+from verdictd.cli.exit_codes import DONE, NOT_ALL
 from verdictd.cli.pccs.opening import opened_cache
 from verdictd.cli.pccs.options import add_cache_options, add_command, add_families_option
 from verdictd.cli.printable import printable
+from verdictd.cli.subcommands import Subparsers
 from verdictd.core.errors import ConfigError
 from verdictd.pccs.model import Mode
 from verdictd.pccs.parts import Cache
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str) -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     description = f"{description} (exit code 1: something was not had)"
     parser = add_command(subparsers, name, description, "pccs refresh --fmspc 00606A000000")

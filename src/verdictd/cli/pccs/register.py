@@ -6,11 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from verdictd.cli.exit_codes import DONE, NOT_ALL
 from verdictd.cli.files import read_bounded
-from verdictd.cli.pccs.exit_codes import DONE, NOT_ALL
 from verdictd.cli.pccs.opening import opened_cache
 from verdictd.cli.pccs.options import add_cache_options, add_command
 from verdictd.cli.printable import printable
+from verdictd.cli.subcommands import Subparsers
 from verdictd.core.errors import VerdictdError
 from verdictd.pccs.model import Mode, Registration
 from verdictd.pccs.parts import Cache
@@ -19,7 +20,7 @@ from verdictd.pccs.retrieval_csv import MAX_CSV_BYTES, parse_retrieval_csv
 _UPDATES = {"standard": ("standard",), "early": ("early",), "all": ("standard", "early")}
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str) -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     description = f"{description} (exit code 1: one was refused)"
     parser = add_command(subparsers, name, description, "pccs register pckid_retrieval.csv")

@@ -4,16 +4,17 @@ import argparse
 from datetime import datetime
 from typing import TextIO
 
+from verdictd.cli.exit_codes import DONE
 from verdictd.cli.file_limit import allow_many_files
 from verdictd.cli.logs import configure_logging
-from verdictd.cli.pccs.exit_codes import DONE
 from verdictd.cli.pccs.opening import serve
 from verdictd.cli.pccs.options import add_cache_options, add_command, add_server_options, read_settings
+from verdictd.cli.subcommands import Subparsers
 from verdictd.configuration.log_choice import LogFormat
 from verdictd.pccs.settings_reader import encode_settings
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str) -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     example = "pccs serve --upstream http://127.0.0.1:8080/sgx/certification/v4/ --trust-root sim/root-ca.pem"
     parser = add_command(subparsers, name, description, example)

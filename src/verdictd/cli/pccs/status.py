@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, TextIO
 
-from verdictd.cli.pccs.exit_codes import DONE, NOT_ALL
+from verdictd.cli.exit_codes import DONE, NOT_ALL
 from verdictd.cli.pccs.instants import show_expiry, show_instant, show_span
 from verdictd.cli.pccs.opening import opened_cache
 from verdictd.cli.pccs.options import add_cache_options, add_command
 from verdictd.cli.printable import printable
+from verdictd.cli.subcommands import Subparsers
 from verdictd.core.result import JSONValue
 from verdictd.pccs.model import Attempt
 from verdictd.pccs.overview import HeldItem, Overview, Urgency, take_overview
@@ -21,7 +22,7 @@ _SHOWN: Final = 20
 """So many lines of each part fit on a screen; --json and --all show every one."""
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str) -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     parser = add_command(
         subparsers, name, f"{description} (exit code 1: something is expired or will be soon, or failed last)",

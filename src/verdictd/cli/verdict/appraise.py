@@ -19,6 +19,7 @@ from verdictd.cli.options import (
     read_collateral_settings,
     read_trust_roots,
 )
+from verdictd.cli.subcommands import Subparsers
 from verdictd.cli.verdict.appraise_archived import run_archived
 from verdictd.collateral.store import OfferStatus
 from verdictd.core.errors import ConfigError
@@ -32,11 +33,11 @@ _ACCEPTED, _REFUSED = 0, 1
 _THEN, _NOW = "then", "now"
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "appraise",
-        help="judge a quote or certificate, or an archived attestation again",
+        name,
+        help=description,
         description="Judge an SGX quote or a RATS-TLS certificate, without a daemon, or an attestation that verdictd"
         " has archived, with all that it was judged by; list every check. Exit codes: 0 accepted, 1 refused, 2 usage or"
         " input error.",

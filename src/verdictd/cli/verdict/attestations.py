@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TextIO
 
+from verdictd.cli.subcommands import Subparsers
 from verdictd.cli.verdict.rpc import TIMEOUT_S, client_api
 from verdictd.core.result import JSONValue
 from verdictd.daemon.proto import verdictd_pb2 as messages
@@ -19,11 +20,11 @@ _MARKS = {
 }
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "attestations",
-        help="show why peers were accepted or refused",
+        name,
+        help=description,
         description="List the attestations that verdictd remembers; with an ID, all their checks.",
     )
     parser.add_argument("id", nargs="?", default="", metavar="ID", help="the first digits of an attestation id")

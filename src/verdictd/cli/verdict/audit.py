@@ -11,6 +11,7 @@ from typing import TextIO
 from verdictd.audit.lines import AuditRecord, Head, parse_head, parse_line
 from verdictd.audit.segments import Segment, read_lines, snapshot, snapshot_files
 from verdictd.audit.verification import Line, Verification, verify
+from verdictd.cli.subcommands import Subparsers
 from verdictd.core.errors import ConfigError, VerdictdError
 from verdictd.core.result import JSONValue
 from verdictd.daemon.settings import DEFAULT_DATA_DIRECTORY
@@ -21,9 +22,9 @@ _SHOWN = ("id", "verdict", "outcome", "how", "by", "peer", "reason", "version", 
 """The members that tell a person most, in this order."""
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommands."""
-    parser = subparsers.add_parser("audit", help="verify and show the audit log, without a daemon")
+    parser = subparsers.add_parser(name, help=description)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     action = actions.add_parser(
         "verify",

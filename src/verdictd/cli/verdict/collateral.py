@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TextIO
 
+from verdictd.cli.subcommands import Subparsers
 from verdictd.cli.verdict.rpc import TIMEOUT_S, client_api
 from verdictd.collateral.collateral_file import encode_collateral_sets
 from verdictd.collateral.files import load_collateral
@@ -25,9 +26,9 @@ _MAX_CALL_BYTES: Final = _MAX_ITEM_BYTES
 """Of the items in one call, beyond the first."""
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
-    parser = subparsers.add_parser("collateral", help="show, refresh, import and export the collateral that is held")
+    parser = subparsers.add_parser(name, help=description)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="show every item, when it expires, and what failed last")
     listing.add_argument("--json", action="store_true", help="write JSON")

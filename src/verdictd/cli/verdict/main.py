@@ -1,33 +1,18 @@
-"""The entry point of `verdict`: parses the command line, runs one subcommand or the original's flags.
-
-What a subcommand needs is imported when it is the one: the libraries behind them take longer to load than most of them
-to run.
-"""
+"""The entry point of `verdict`: parses the command line, runs one subcommand or the original's flags."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import NamedTuple
 
 from verdictd import __version__
+from verdictd.cli.exit_codes import UNUSABLE
+from verdictd.cli.subcommands import Subcommand, add_subcommands, run_guarded
 from verdictd.cli.verdict import opa_flags
-from verdictd.core.errors import VerdictdError
 
-_USAGE_ERROR = 2
-_INTERRUPTED = 130
 _DEFAULT_CLIENT_API = "[::1]:60000"
 _EPILOG = "Exit codes: 0 accepted or done, 1 refused, 2 usage or input error. Results go to standard output."
-
-
-class Subcommand(NamedTuple):
-    """A subcommand, what it does, and the module of this package that has its `add_parser`."""
-
-    name: str
-    description: str
-    module: str
 
 
 SUBCOMMANDS = (
@@ -47,23 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     parser = _build_parser(words)
     arguments = parser.parse_args(words)
-    try:
-        code = _run_flags(arguments)
-        if arguments.command is None:
-            if code is None:
-                parser.print_usage(sys.stderr)
-                return _USAGE_ERROR
-            return code
-        done: int = arguments.run(arguments, sys.stdout, datetime.now(UTC))
-        return max(done, code or 0)
-    except VerdictdError as error:
-        sys.stderr.write(f"verdict: {error}\n")
-        return _USAGE_ERROR
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return run_guarded("verdict", lambda: _run(arguments, parser))
+
+
+def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    code = _run_flags(arguments)
+    if arguments.command is None:
+        if code is None:
+            parser.print_usage(sys.stderr)
+            return UNUSABLE
+        return code
+    done: int = arguments.run(arguments, sys.stdout, datetime.now(UTC))
+    return max(done, code or 0)
 
 
 def _run_flags(arguments: argparse.Namespace) -> int | None:
@@ -78,7 +58,6 @@ def _run_flags(arguments: argparse.Namespace) -> int | None:
 
 
 def _build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """Build the parser. Of the subcommands, only one that is named among the words has its own options."""
     parser = argparse.ArgumentParser(
         prog="verdict",
         description="Configure verdictd, ask it why, and appraise evidence without it.",
@@ -95,11 +74,7 @@ def _build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     opa_flags.add_flags(parser)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for subcommand in SUBCOMMANDS:
-        if subcommand.name in words:
-            import_module(f"verdictd.cli.verdict.{subcommand.module}").add_parser(subparsers)
-        else:
-            subparsers.add_parser(subcommand.name, help=subcommand.description)
+    add_subcommands(subparsers, SUBCOMMANDS, words, "verdictd.cli.verdict")
     return parser
 
 

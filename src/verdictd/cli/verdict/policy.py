@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TextIO
 
 from verdictd.cli.files import read_text
+from verdictd.cli.subcommands import Subparsers
 from verdictd.cli.verdict.policy_history import add_history_parser
 from verdictd.cli.verdict.policy_rollback import add_rollback_parser
 from verdictd.cli.verdict.policy_try import add_try_parser
@@ -17,15 +18,15 @@ from verdictd.daemon.proto import verdictd_pb2 as messages
 from verdictd.daemon.proto.verdictd_pb2_grpc import PolicyServiceStub
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
-    parser = subparsers.add_parser("policy", help="replace policy and reference values together, or roll them back")
+    parser = subparsers.add_parser(name, help=description)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for add in (_add_set_parser, add_history_parser, add_rollback_parser, add_try_parser):
         add(actions)
 
 
-def _add_set_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_set_parser(actions: Subparsers) -> None:
     action = actions.add_parser("set", help="replace both at once; no decision ever mixes old and new")
     action.add_argument("--policy", required=True, metavar="FILE", help="the policy, in Rego")
     action.add_argument("--reference", required=True, metavar="FILE", help="the reference values, in JSON")

@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime
 from typing import TextIO
 
+from verdictd.cli.subcommands import Subparsers
 from verdictd.cli.verdict.rpc import TIMEOUT_S, client_api
 from verdictd.core.result import JSONValue
 from verdictd.daemon.proto import policy_history_pb2 as messages
@@ -13,7 +14,7 @@ from verdictd.daemon.proto.policy_history_pb2_grpc import PolicyHistoryServiceSt
 _SHOWN_DIGITS = 16
 
 
-def add_history_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_history_parser(actions: Subparsers) -> None:
     """Add the action."""
     action = actions.add_parser("history", help="list what was put in force, the newest last")
     action.add_argument("--json", action="store_true", help="write JSON")

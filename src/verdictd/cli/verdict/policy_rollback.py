@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TextIO
 
 from verdictd.cli.printable import printable
+from verdictd.cli.subcommands import Subparsers
 from verdictd.cli.verdict.policy_history import describe_version
 from verdictd.cli.verdict.rpc import TIMEOUT_S, client_api
 from verdictd.daemon.proto import policy_history_pb2 as messages
@@ -18,7 +19,7 @@ _MAX_LINES = 4000
 _MAX_DIGITS = 18
 
 
-def add_rollback_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_rollback_parser(actions: Subparsers) -> None:
     """Add the action."""
     action = actions.add_parser(
         "rollback",

@@ -8,6 +8,7 @@ from typing import TextIO
 from verdictd.archive.reader import MAX_LISTED
 from verdictd.archive.trial import NEEDED_ROLES, Trial, TrialCounts, count_trials, try_bundles
 from verdictd.cli.files import read_bounded
+from verdictd.cli.subcommands import Subparsers
 from verdictd.cli.verdict.archive_client import fetch_newest
 from verdictd.core.limits import MAX_POLICY_BYTES, MAX_REFERENCE_BYTES
 from verdictd.core.result import JSONValue
@@ -18,7 +19,7 @@ _NONE_CHANGES, _SOME_CHANGE = 0, 1
 _DEFAULT_LAST = 1000
 
 
-def add_try_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_try_parser(subparsers: Subparsers) -> None:
     """Add the subcommand to `verdict policy`."""
     action = subparsers.add_parser(
         "try",

@@ -10,6 +10,7 @@ from typing import Final, TextIO
 
 from verdictd.cli.files import read_bounded, write_whole
 from verdictd.cli.progress import ProgressBar
+from verdictd.cli.subcommands import Subparsers
 from verdictd.cli.verdict.reference_report import describe, describe_refusals, encode_report
 from verdictd.cli.verdict.reference_upload import Upload, fetch_reference, upload
 from verdictd.core.errors import ConfigError
@@ -25,11 +26,11 @@ _DONE, _REFUSED = 0, 1
 _STDOUT: Final = "-"
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "reference",
-        help="make reference values from an enclave, a package, or evidence",
+        name,
+        help=description,
         description="Read signed enclaves, verify their signatures, measure their images, and make reference values."
         " Exit codes: 0 done, 1 refused, 2 usage or input error.",
     )

@@ -7,6 +7,7 @@ from typing import TextIO
 
 from verdictd.appraisal.evidence_file import EvidenceFile, parse_evidence_file
 from verdictd.cli.files import read_evidence
+from verdictd.cli.subcommands import Subparsers
 from verdictd.core.result import JSONValue
 from verdictd.ratstls.certificate import RATSTLSCertificate
 from verdictd.tees.sgx_ecdsa.claims import build_evidence_fields, build_policy_input, build_reference_fields
@@ -14,11 +15,11 @@ from verdictd.tees.sgx_ecdsa.claims import build_evidence_fields, build_policy_i
 _FORMS = ("evidence", "reference", "input")
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "show",
-        help="print what a quote or certificate says, without judging it",
+        name,
+        help=description,
         description="Print what a quote or a RATS-TLS certificate says. Nothing is verified: see verdict appraise.",
     )
     parser.add_argument("file", metavar="FILE", help="a quote, or a RATS-TLS certificate in PEM or DER; - for stdin")

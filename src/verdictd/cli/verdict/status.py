@@ -7,15 +7,16 @@ from typing import TextIO
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from verdictd.cli.subcommands import Subparsers
 from verdictd.cli.verdict.rpc import TIMEOUT_S, client_api
 from verdictd.core.result import JSONValue
 from verdictd.daemon.proto import verdictd_pb2 as messages
 from verdictd.daemon.proto.verdictd_pb2_grpc import AttestationServiceStub
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
     """Add the subcommand."""
-    parser = subparsers.add_parser("status", help="show what verdictd trusts, holds and has decided")
+    parser = subparsers.add_parser(name, help=description)
     parser.add_argument("--json", action="store_true", help="write JSON")
     parser.set_defaults(run=run)
 

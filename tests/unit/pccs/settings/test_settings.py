@@ -15,14 +15,12 @@ from verdictd.pccs.model import Mode
 from verdictd.pccs.settings import Limits, Settings, check_settings, parse_token_hash, warnings
 from verdictd.pccs.settings_reader import (
     FIELDS,
+    FORM,
     SECRETS,
     VARIABLES,
     build_settings,
     encode_settings,
-    load_settings_file,
-    parse_settings_file,
     read_environment,
-    read_layer,
 )
 
 BASE = Path("/etc/pccs")
@@ -30,7 +28,7 @@ HASH = "ab" * 64
 
 
 def parse(text: str) -> Settings:
-    return build_settings(parse_settings_file(text.encode(), name="pccs.toml", base=BASE))
+    return build_settings(FORM.parse_file(text.encode(), name="pccs.toml", base=BASE))
 
 
 def test_the_defaults_serve_this_machine_alone_and_trust_the_vendors_alone() -> None:
@@ -115,10 +113,10 @@ def test_settings_do_not_show_their_secrets() -> None:
 
 def test_secrets_come_from_the_environment_and_flags_replace_them() -> None:
     env = dict.fromkeys(VARIABLES, HASH) | {"PCCS_DATABASE": "sqlite:////x/pccs.db", "PCCS_OTHER": "ignored"}
-    settings = build_settings(parse_settings_file(b'data_dir = "x"', name="f", base=BASE), read_environment(env))
+    settings = build_settings(FORM.parse_file(b'data_dir = "x"', name="f", base=BASE), read_environment(env))
     assert settings.database_url == "sqlite:////x/pccs.db"
     assert settings.upstream_key == settings.user_token_hash == settings.admin_token_hash == HASH
-    flags = read_layer({"user_token_hash": "cd" * 64, "data_dir": "/y"}, name=str, base=BASE)
+    flags = FORM.read_layer({"user_token_hash": "cd" * 64, "data_dir": "/y"}, name=str, base=BASE)
     settings = build_settings(read_environment(env), flags)
     assert (settings.user_token_hash, settings.database_url) == ("cd" * 64, "sqlite:////y/pccs.db")
     assert read_environment(dict.fromkeys(VARIABLES, "")) == {}
@@ -145,7 +143,7 @@ def test_a_secret_that_cannot_be_is_named_by_its_variable_and_not_shown() -> Non
 def test_a_region_is_an_upstream_and_what_comes_later_is_meant(
     layers: list[dict[str, object]], upstreams: tuple[str, ...]
 ) -> None:
-    settings = build_settings(*(read_layer(layer, name=str, base=BASE) for layer in layers))
+    settings = build_settings(*(FORM.read_layer(layer, name=str, base=BASE) for layer in layers))
     assert settings.upstreams == upstreams
     assert settings.upstream_addresses
 
@@ -196,9 +194,9 @@ def test_with_tls_any_address_will_do() -> None:
 
 def test_a_file_is_read_relative_to_its_directory(tmp_path: Path) -> None:
     (tmp_path / "pccs.toml").write_text('data_dir = "data"')
-    assert build_settings(load_settings_file(tmp_path / "pccs.toml")).data_dir == tmp_path / "data"
+    assert build_settings(FORM.load_file(tmp_path / "pccs.toml")).data_dir == tmp_path / "data"
     with pytest.raises(ConfigError, match="cannot be read"):
-        load_settings_file(tmp_path / "absent.toml")
+        FORM.load_file(tmp_path / "absent.toml")
 
 
 def test_what_an_operator_should_know_is_said() -> None:
@@ -222,4 +220,4 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | s
 @given(st.sampled_from(sorted(FIELDS)), VALUES)
 def test_any_value_of_any_key_is_read_or_refused(key: str, value: object) -> None:
     with suppress(VerdictdError):
-        build_settings(read_layer({key: value}, name=str, base=BASE))
+        build_settings(FORM.read_layer({key: value}, name=str, base=BASE))

@@ -1,4 +1,4 @@
-"""What `pccs` exits with; the same for all of its commands."""
+"""What programs with subcommands exit with."""
 
 from typing import Final
 
