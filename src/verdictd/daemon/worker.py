@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -151,7 +152,8 @@ class Worker:
                 raise TransportError(f"the supervisor says {body}, which is nothing for a worker")
 
     def _stop_soon(self) -> None:
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        with suppress(RuntimeError):  # the loop has ended: so has this worker, whose own closing of the link led here
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     def _learn(self, frame: Frame) -> None:
         """Take in collateral that somebody else learned of. Verified here, as anything."""
