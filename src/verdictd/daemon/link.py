@@ -93,6 +93,10 @@ class Link:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
+    def join(self) -> None:
+        """Wait, after `close`, until nothing more comes and `on_lost` has returned. Not on the reading thread."""
+        self._reader.join()
+
     def ask_later(self, frame: Frame) -> "Future[Frame]":
         """Ask, and return the answer to come. Its errors are those of `ask`; give it to `settle`."""
         answer: Future[Frame] = Future()

@@ -10,7 +10,6 @@ import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -114,7 +113,6 @@ class Worker:
             if self._server is not None:
                 await self._server.stop(grace_s=self._grace_s)
         finally:
-            self._slow.shutdown(wait=False, cancel_futures=True)
             self._decisions.close()
             self._tracer.close()
             if self._archive is not None:
@@ -123,6 +121,8 @@ class Worker:
             if self._audit is not None:
                 self._audit.close()
             self._link.close()
+            self._link.join()  # what it hands on needs this loop, and the threads
+            self._slow.shutdown(wait=False, cancel_futures=True)
 
     # What the supervisor says; on the link's reading thread.
 
@@ -152,8 +152,7 @@ class Worker:
                 raise TransportError(f"the supervisor says {body}, which is nothing for a worker")
 
     def _stop_soon(self) -> None:
-        with suppress(RuntimeError):  # the loop has ended: so has this worker, whose own closing of the link led here
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._loop.call_soon_threadsafe(self._stopping.set)
 
     def _learn(self, frame: Frame) -> None:
         """Take in collateral that somebody else learned of. Verified here, as anything."""
