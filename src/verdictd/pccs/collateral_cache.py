@@ -19,7 +19,7 @@ from verdictd.pccs.errors import NO_CACHE_DATA, StorageError, UnavailableError
 from verdictd.pccs.model import STANDARD, Edition, Mode
 from verdictd.pccs.ports import Storage
 from verdictd.pccs.shared_source import SharedSource, name_attempt, require_begun
-from verdictd.pccs.unavailable import explain_unavailable
+from verdictd.pccs.unavailable import explain_unavailable, require_refreshing
 from verdictd.tees.dcap.collateral import RevocationList
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
@@ -187,13 +187,7 @@ class StoredCollateralCache:
 
     def refresh(self, at: datetime, *, fmspc: bytes = b"") -> Sequence[tuple[str, str]]:
         """See `CollateralCache.refresh`."""
-        if self._mode is Mode.OFFLINE:
-            raise UnavailableError(
-                "nothing is refreshed here: upstream is never asked",
-                status=503,
-                problem="offline",
-                remedy="import newer collateral: pccs import FILE",
-            )
+        require_refreshing(self._mode)
         self.follow(at)
         outcomes = []
         for edition, shelf in self._all_shelves():

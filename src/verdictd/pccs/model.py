@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from verdictd.collateral.items import VerifiedItem
 from verdictd.collateral.pccs_urls import APIVersion, Update
@@ -11,6 +11,10 @@ from verdictd.tees.dcap.pck import PCKCAType
 
 AMDProduct: TypeAlias = Literal["Milan", "Genoa", "Turin"]
 AMDKeyType: TypeAlias = Literal["vcek", "vlek"]
+
+MOST_FAILURES: Final = 1000
+"""Of failures to have something, so many are looked at, the longest-standing first: anybody may ask for what there is
+not."""
 
 
 class Mode(StrEnum):

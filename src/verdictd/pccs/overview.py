@@ -7,10 +7,9 @@ from enum import IntEnum
 from typing import Final
 
 from verdictd.pccs.importing import describe_amd
-from verdictd.pccs.model import Attempt, RegistrationState
+from verdictd.pccs.model import MOST_FAILURES, Attempt, RegistrationState
 from verdictd.pccs.ports import Storage
 
-_MOST_FAILURES: Final = 1000
 SOON: Final = timedelta(days=7)
 """How long before its expiry an item is pointed out: Intel's last 30 days, and are renewed long before."""
 
@@ -91,7 +90,7 @@ def take_overview(storage: Storage, at: datetime) -> Overview:
     """
     return Overview(
         items=tuple(sorted(_items(storage), key=lambda item: (item.urgency(at), item.expires_at, item.name))),
-        failures=tuple(storage.attempts.failures(_MOST_FAILURES)),
+        failures=tuple(storage.attempts.failures(MOST_FAILURES)),
         families=tuple(sorted(storage.platforms.families())),
         platforms=storage.platforms.count(),
         waiting=storage.registrations.count(RegistrationState.NEW),

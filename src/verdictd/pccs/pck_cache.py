@@ -1,10 +1,12 @@
 """Hands out PCK certificates and takes registrations, over a database that several processes share."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from verdictd.collateral.deadline import MonotonicClock
 from verdictd.pccs.errors import NO_CACHE_DATA, PLATFORM_UNKNOWN, UnavailableError
 from verdictd.pccs.model import Mode, PCKCertificate, PCKSet, Platform, PlatformKey, RawTCB, Registration
 from verdictd.pccs.pck_choosing import FamilyCollateral, PCKChooser, explain_misfit
@@ -166,6 +168,7 @@ def build_pck_cache(
     mode: Mode,
     holder: str,
     refresh_period: timedelta = timedelta(hours=24),
+    ticks: MonotonicClock = time.monotonic,
 ) -> StoredPCKCache:
     """Put a cache together; nothing is asked yet.
 
@@ -177,8 +180,11 @@ def build_pck_cache(
         mode: when upstream is asked.
         holder: names this process among others.
         refresh_period: after which certificates are asked for again.
+        ticks: monotonic seconds.
     """
     chooser = PCKChooser(storage.platforms, collateral, roots)
-    refresher = PCKRefresh(storage, fetcher, chooser, mode=mode, holder=holder, refresh_period=refresh_period)
+    refresher = PCKRefresh(
+        storage, fetcher, chooser, mode=mode, holder=holder, refresh_period=refresh_period, ticks=ticks
+    )
     registrar = PCKRegistrar(storage, collateral, fetcher, chooser, mode)
     return StoredPCKCache(storage, fetcher, chooser, registrar, refresher, mode=mode)

@@ -1,24 +1,29 @@
 """Has the certificates of the platforms that are held asked for again: new TCB levels bring new ones."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Final, TypeAlias
 
+from verdictd.collateral.deadline import Deadline, MonotonicClock
 from verdictd.core.errors import VerdictdError
-from verdictd.pccs.errors import NO_CACHE_DATA, NOT_NOW, UnavailableError
+from verdictd.pccs.errors import NO_CACHE_DATA, UnavailableError
 from verdictd.pccs.model import Mode, Platform, RawTCB
 from verdictd.pccs.pck_choosing import PCKChooser
 from verdictd.pccs.pck_fetching import PCKFetcher
 from verdictd.pccs.ports import Storage
 from verdictd.pccs.refreshing import shorten
+from verdictd.pccs.unavailable import require_refreshing
 
 _LOGGER: Final = logging.getLogger(__name__)
 _LEASE: Final = "the refresh of PCK certificates"
 _LEASE_S: Final = 60.0
 _AT_ONCE: Final = 10
 """Platforms a second at most: a cache that was switched off for long does not fall upon upstream."""
+_LONGEST_S: Final = 5.0
+"""After which it is enough for now: a slow upstream outlasts neither the lease nor the patience of who stops us."""
 _PAUSE_AFTER_FAILURE: Final = timedelta(minutes=10)
 _BETWEEN_SWEEPS: Final = timedelta(hours=1)
 """After all that were due were asked for: what upstream did not have is not asked for again sooner."""
@@ -40,6 +45,7 @@ class PCKRefresh:
         holder: str,
         refresh_period: timedelta = timedelta(hours=24),
         random: Callable[[], float] = _RANDOM.random,
+        ticks: MonotonicClock = time.monotonic,
     ) -> None:
         """Make it; nothing is asked yet.
 
@@ -51,6 +57,7 @@ class PCKRefresh:
             holder: names this process among others.
             refresh_period: after which a platform's certificates are asked for again, a random part less.
             random: gives numbers from 0 to 1.
+            ticks: monotonic seconds.
         """
         self._storage = storage
         self._fetcher = fetcher
@@ -58,18 +65,13 @@ class PCKRefresh:
         self._mode = mode
         self._holder = holder
         self._refresh_period = shorten(refresh_period, random)
+        self._ticks = ticks
         self._due: Iterator[_Known] | None = None
         self._not_before = datetime.min.replace(tzinfo=UTC)
 
     def refresh(self, at: datetime, *, fmspc: bytes = b"") -> Sequence[tuple[str, str]]:
         """See `PCKCache.refresh`. Failures are named platform by platform; what went well, by the family."""
-        if self._mode is Mode.OFFLINE:
-            raise UnavailableError(
-                "nothing is refreshed here: upstream is never asked",
-                status=NOT_NOW,
-                problem="offline",
-                remedy="import newer certificates: pccs import FILE",
-            )
+        require_refreshing(self._mode)
         outcomes: dict[str, str] = {}
         for platform, raw_tcbs in self._storage.platforms.platforms([fmspc] if fmspc else ()):
             family = f"PCK certificates of the family {platform.fmspc.hex().upper()}"
@@ -96,6 +98,7 @@ class PCKRefresh:
             return
         if self._due is None:
             self._due = self._storage.platforms.platforms(fetched_before=at - self._refresh_period)
+        enough = Deadline.after(_LONGEST_S, self._ticks)
         for _ in range(_AT_ONCE):
             known = next(self._due, None)
             if known is None:
@@ -103,6 +106,8 @@ class PCKRefresh:
                 return
             if not self._is_had(*known, at):
                 self._not_before = at + _PAUSE_AFTER_FAILURE
+                return
+            if not enough.remaining:
                 return
 
     def _is_had(self, platform: Platform, raw_tcbs: tuple[RawTCB, ...], at: datetime) -> bool:

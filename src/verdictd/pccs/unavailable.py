@@ -6,7 +6,7 @@ from verdictd.collateral.attempts import LONGEST_RETRY_AFTER_S
 from verdictd.core.errors import CollateralUnavailableError, VerdictdError
 from verdictd.pccs.asking import is_not_there
 from verdictd.pccs.errors import INTEGRITY, NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, UnavailableError
-from verdictd.pccs.model import Attempt
+from verdictd.pccs.model import Attempt, Mode
 from verdictd.tees.dcap.context import format_instant
 
 
@@ -52,6 +52,21 @@ def explain_unavailable(
         problem="upstream-down",
         remedy="see pccs status; what is held is handed out meanwhile, and pccs import takes in files",
     )
+
+
+def require_refreshing(mode: Mode) -> None:
+    """Refuse to have anything asked for anew where upstream is never asked.
+
+    Raises:
+        UnavailableError: it is not.
+    """
+    if mode is Mode.OFFLINE:
+        raise UnavailableError(
+            "nothing is refreshed here: upstream is never asked",
+            status=NOT_NOW,
+            problem="offline",
+            remedy="bring what is newer: pccs import FILE, or PUT platformcollateral",
+        )
 
 
 def _down_since(attempts: Sequence[Attempt | None]) -> str:

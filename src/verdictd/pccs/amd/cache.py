@@ -10,10 +10,11 @@ from verdictd.pccs.amd.fetching import AMDFetcher
 from verdictd.pccs.amd.held import HeldAMD
 from verdictd.pccs.amd.refusals import describe, offline
 from verdictd.pccs.amd.verification import AMDVerifier
-from verdictd.pccs.errors import NOT_NOW, UnavailableError
+from verdictd.pccs.errors import UnavailableError
 from verdictd.pccs.model import AMDCertificateName, AMDItem, AMDKeyType, AMDProduct, Mode
 from verdictd.pccs.ports import AMDStorage
 from verdictd.pccs.refreshing import shorten
+from verdictd.pccs.unavailable import require_refreshing
 
 _CRLS: Final = tuple(
     AMDCertificateName(key_type, product, "crl")
@@ -91,13 +92,7 @@ class StoredAMDCache:
 
     def refresh(self, at: datetime) -> Sequence[tuple[str, str]]:
         """See `AMDCache.refresh`."""
-        if self._mode is Mode.OFFLINE:
-            raise UnavailableError(
-                "nothing is refreshed here: upstream is never asked",
-                status=NOT_NOW,
-                problem="offline",
-                remedy="import newer CRLs: pccs import FILE",
-            )
+        require_refreshing(self._mode)
         del at
         return [self._refresh(name) for name in _CRLS if self._storage.get(name) is not None]
 

@@ -92,7 +92,7 @@ def build_app(
     for collector in (held, *collectors):
         metrics.add(collector)
     collateral = CollateralRoutes(services.collateral, clock, collateral_threads, metrics)
-    refresh = RefreshRoute((services.collateral, services.pck, services.amd), tokens, clock, services.mode)
+    refresh = RefreshRoute((services.collateral, services.pck, services.amd), tokens, clock)
     intel = _IntelPaths(
         collateral=collateral,
         pck=PCKCertificateRoute(services.pck, clock, look_up_threads, pck_threads, metrics),

@@ -9,14 +9,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from verdictd.collateral.items import ItemKey, ItemKind, ItemName
-from verdictd.pccs.model import STANDARD, Edition, RegistrationState, StoredItem
+from verdictd.pccs.model import MOST_FAILURES, STANDARD, Edition, RegistrationState, StoredItem
 from verdictd.pccs.ports import Storage
 from verdictd.pccs.shared_source import name_attempt
 
 PREFIX: Final = "pccs_"
 _FROM: Final = ", from "
-_MOST_FAILURES: Final = 1000
-"""Looked at, the longest-standing first: anybody may ask for what cannot be had."""
 _WANTED_BY_ALL: Final = frozenset(
     name_attempt(STANDARD, name, "")
     for name in (ItemName(ItemKind.QE_IDENTITY, tee="SGX"), ItemName(ItemKind.ROOT_CA_CRL))
@@ -84,7 +82,7 @@ class HeldItems(Collector):
         wanted = _wanted(rows)
         failing = [
             f"{attempt.name} cannot be had from upstream since {attempt.down_since.isoformat()}: {attempt.failure}"
-            for attempt in self._storage.attempts.failures(_MOST_FAILURES)
+            for attempt in self._storage.attempts.failures(MOST_FAILURES)
             if attempt.down_since is not None and _is_one_of(attempt.name, wanted)
         ]
         return expired + failing
@@ -140,7 +138,7 @@ class HeldItems(Collector):
         wanted = _wanted(self.look())
         since = [
             now - attempt.down_since
-            for attempt in attempts.failures(_MOST_FAILURES)
+            for attempt in attempts.failures(MOST_FAILURES)
             if attempt.down_since is not None and _is_one_of(attempt.name, wanted)
         ]
         longest = max(since).total_seconds() if since else 0.0

@@ -1,6 +1,7 @@
 """A simulated vendor's service, a database, and caches of PCK certificates on it."""
 
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pytest
 
 from tests.unit.collateral.endorser import DAY, START
 from tests.unit.pccs.services.shared import Clock
+from verdictd.collateral.deadline import MonotonicClock
 from verdictd.collateral.http_client import BoundedHTTPClient, Retries
 from verdictd.collateral.pccs_client import PCCSClient
 from verdictd.collateral.pccs_urls import parse_pccs_url
@@ -49,7 +51,9 @@ class Desk:
     clock: Clock
     asking: Asking | None = None
 
-    def cache(self, mode: Mode = Mode.LAZY, holder: str = "one") -> StoredPCKCache:
+    def cache(
+        self, mode: Mode = Mode.LAZY, holder: str = "one", *, ticks: MonotonicClock = time.monotonic
+    ) -> StoredPCKCache:
         address = parse_pccs_url(self.server.url)
         http = BoundedHTTPClient(tls=ssl.create_default_context(), retries=Retries(times=0))
 
@@ -61,7 +65,9 @@ class Desk:
         )
         upstreams = [PCKUpstream(address, http, self.clock)]
         fetcher = PCKFetcher(self.storage, upstreams, roots=ROOTS, holder=holder, clock=self.clock, asking=self.asking)
-        return build_pck_cache(self.storage, self.collateral, fetcher, roots=ROOTS, mode=mode, holder=holder)
+        return build_pck_cache(
+            self.storage, self.collateral, fetcher, roots=ROOTS, mode=mode, holder=holder, ticks=ticks
+        )
 
     def told(self, *faults: Fault) -> None:
         self.server.service.behaviour = Behaviour(faults=faults)

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import accumulate, repeat
 from pathlib import Path
 
 import pytest
 
 from tests.unit.pccs.services.pck_desk import HIGH, LIKE_A_PCCS, OTHER, OWN, Desk, open_desk, registration
+from verdictd.pccs.errors import UnavailableError
 from verdictd.pccs.model import Mode, PCKSet, Platform, PlatformKey
 from verdictd.pccs.pck_cache import StoredPCKCache
 from verdictd.simulator.behaviour import Fault
@@ -71,6 +73,15 @@ def test_at_most_ten_a_second_are_asked_for(desk: Desk) -> None:
     desk.clock.now += timedelta(seconds=1)
     cache.refresh_due(desk.clock())
     assert desk.asked("pckcerts") == 12 + 12
+
+
+def test_a_slow_upstream_is_asked_for_one_at_a_time(desk: Desk) -> None:
+    filled(desk, 3)
+    cache = desk.cache(ticks=accumulate(repeat(6.0)).__next__)
+    desk.clock.now += 2 * DAY
+    for asked in (4, 5, 6):
+        cache.refresh_due(desk.clock())
+        assert desk.asked("pckcerts") == asked
 
 
 def test_one_process_at_a_time_does_it(desk: Desk) -> None:
@@ -147,5 +158,10 @@ def test_nobody_is_asked_for_what_only_an_operator_brought(desk: Desk) -> None:
 def test_offline_nobody_is_asked(desk: Desk) -> None:
     filled(desk, 1)
     desk.clock.now += 2 * DAY
-    desk.cache(Mode.OFFLINE).refresh_due(desk.clock())
+    cache = desk.cache(Mode.OFFLINE)
+    cache.refresh_due(desk.clock())
+    with pytest.raises(UnavailableError, match="nothing is refreshed here: upstream is never asked") as refusal:
+        cache.refresh(desk.clock())
+    assert (refusal.value.status, refusal.value.problem) == (503, "offline")
+    assert "pccs import FILE" in refusal.value.remedy
     assert desk.asked("pckcerts") == 1

@@ -200,6 +200,7 @@ class FakeCollateral:
         self.error: Exception = NOWHERE
         self.outcomes: list[tuple[str, str]] = []
         self.refreshes = 0
+        self.refresh_error: Exception | None = None
         self.may_refresh = Event()
         self.may_refresh.set()
 
@@ -223,6 +224,8 @@ class FakeCollateral:
 
     def refresh(self, at: datetime, *, fmspc: bytes = b"") -> Sequence[tuple[str, str]]:
         assert self.may_refresh.wait(30)
+        if self.refresh_error is not None:
+            raise self.refresh_error
         self.refreshes += 1
         return self.outcomes
 

@@ -32,6 +32,7 @@ from tests.unit.pccs.web.desk import (
 )
 from verdictd.collateral.items import VerifiedItem
 from verdictd.collateral.pccs_urls import INTEL_ROOT_CRL_URL
+from verdictd.pccs.errors import UnavailableError
 from verdictd.pccs.model import Mode, RegistrationState
 from verdictd.pccs.web.app import V3_WARNING
 from verdictd.tees.dcap.collateral import DocumentMember, SignedDocument, encode_signed_document
@@ -318,7 +319,9 @@ def test_certificates_are_refreshed_apart(query: str, family: bytes) -> None:
 
 
 def test_nothing_is_refreshed_offline() -> None:
-    reply = Desk(mode=Mode.OFFLINE).ask("POST", f"{V4}/refresh", ADMIN_HEADERS)
+    desk = Desk(mode=Mode.OFFLINE)
+    desk.collateral.refresh_error = UnavailableError("never asked", status=503, problem="offline", remedy="import it")
+    reply = desk.ask("POST", f"{V4}/refresh", ADMIN_HEADERS)
     assert (reply.status, reply.text) == (503, "Server is currently unable to process the request.")
     assert reply.headers["error-code"] == "offline"
 

@@ -10,8 +10,7 @@ from http import HTTPStatus
 from typing import Final, TypeAlias
 
 from verdictd.core.result import JSONValue
-from verdictd.pccs.errors import NOT_NOW, UPSTREAM_FAILED, UnavailableError
-from verdictd.pccs.model import Mode
+from verdictd.pccs.errors import UPSTREAM_FAILED, UnavailableError
 from verdictd.pccs.ports import AMDCache, CollateralCache, PCKCache
 from verdictd.pccs.web.http.answers import JSON, SUCCESS_TEXT, TEXT, Answer, make_answer
 from verdictd.pccs.web.http.exchange import Exchange
@@ -35,12 +34,10 @@ class RefreshRoute:
         caches: tuple[CollateralCache, PCKCache, AMDCache],
         tokens: TokenHashes,
         clock: Callable[[], datetime],
-        mode: Mode,
     ) -> None:
         self._collateral, self._pck, self._amd = caches
         self._tokens = tokens
         self._clock = clock
-        self._mode = mode
         # A refresh takes minutes where there are many platforms: it must not take a thread from those who wait.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="pccs-refresh")
         self._running: dict[bytes | None, asyncio.Future[_Outcomes]] = {}
@@ -49,13 +46,6 @@ class RefreshRoute:
         """Answer ``refresh``."""
         self._tokens.require_admin(exchange)
         fmspc = _read_certificates_wanted(exchange.parameters())
-        if self._mode is Mode.OFFLINE:
-            raise UnavailableError(
-                "this cache never asks upstream",
-                status=NOT_NOW,
-                problem="offline",
-                remedy="bring collateral with `pccs import` or PUT platformcollateral",
-            )
         running = self._running.get(fmspc)
         if running is None:
             loop = asyncio.get_running_loop()
