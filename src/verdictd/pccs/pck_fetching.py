@@ -11,16 +11,15 @@ from verdictd.collateral.single_flight import SingleFlight
 from verdictd.core.errors import AuthenticityError, CollateralUnavailableError, VerdictdError
 from verdictd.pccs.asking import LONG_AGO, Asking
 from verdictd.pccs.errors import NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, StorageError, UnavailableError
+from verdictd.pccs.leasing import leased, name_holder
 from verdictd.pccs.model import PCKSet, Platform, PlatformKey, RawTCB
 from verdictd.pccs.pck_offers import read_ppid, verify_pck_set
 from verdictd.pccs.pck_upstream import PCKUpstream
 from verdictd.pccs.ports import Storage
-from verdictd.pccs.shared_source import LEASE_SLACK_S, name_holder
 from verdictd.pccs.unavailable import explain_unavailable
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
-_POLL_S: Final = 0.05
 _MAX_WAITING: Final = 64
 _WHAT: Final = "pck_certificates"
 
@@ -99,7 +98,12 @@ class PCKFetcher:
             UnavailableError: they cannot be had.
         """
         if not self._upstreams:
-            raise UnavailableError("no upstream is configured", status=NO_CACHE_DATA, problem="offline")
+            raise UnavailableError(
+                "no upstream is configured",
+                status=NO_CACHE_DATA,
+                problem="offline",
+                remedy="name one (--upstream, --region), or import the platform's certificates: pccs import FILE",
+            )
         _require_ppid(platform)
         began = self._clock()
         found: list[PCKSet] = []
@@ -135,21 +139,14 @@ class PCKFetcher:
         platform = wanted.platform
         label = f"PCK certificates of the platform {platform.key.qe_id:.64} {platform.key.pce_id}"
         holder = name_holder(self._holder)
-        while not self._storage.leases.acquire(label, holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
-            if not deadline.remaining:
-                raise UnavailableError(
-                    "another process of this cache is asking for them, and has no answer yet",
-                    status=UPSTREAM_FAILED,
-                    problem="upstream-down",
-                )
-            self._sleep(min(_POLL_S, deadline.remaining))
         try:
-            there = self._storage.platforms.get(platform.key)
-            if there is not None and self._is_recent(there, wanted, began, at):
-                return there
-            return self._ask(wanted, there, label, deadline)
-        finally:
-            self._storage.leases.release(label, holder)
+            with leased(self._storage.leases, label, holder, deadline, clock=self._clock, sleep=self._sleep):
+                there = self._storage.platforms.get(platform.key)
+                if there is not None and self._is_recent(there, wanted, began, at):
+                    return there
+                return self._ask(wanted, there, label, deadline)
+        except CollateralUnavailableError as error:
+            raise explain_unavailable(error, [error], ()) from error
 
     def _is_recent(self, there: PCKSet, wanted: _Wanted, began: datetime, at: datetime) -> bool:
         """Whether another has fetched what is wanted since it was: all certificates, or the one for this very TCB."""
@@ -165,7 +162,7 @@ class PCKFetcher:
 
     def _ask(self, wanted: _Wanted, there: PCKSet | None, label: str, deadline: Deadline) -> PCKSet:
         if there is None and not wanted.may_displace:
-            self._spend()
+            self._asking.spend()
         failures: list[VerdictdError] = []
         for upstream in self._upstreams:
             try:
@@ -178,12 +175,6 @@ class PCKFetcher:
                 self._asking.succeeded(label)
                 return pck_set
         raise self._explain(label, failures)
-
-    def _spend(self) -> None:
-        try:
-            self._asking.spend()
-        except CollateralUnavailableError as error:
-            raise explain_unavailable(error, [error], ()) from error
 
     def _ask_one(self, upstream: PCKUpstream, wanted: _Wanted, there: PCKSet | None, deadline: Deadline) -> PCKSet:
         platform, raw_tcb = wanted.platform, wanted.raw_tcb

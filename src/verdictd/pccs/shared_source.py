@@ -4,24 +4,22 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from threading import Lock, get_ident
+from threading import Lock
 from typing import Final
 
 from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemName, VerifiedItem, verify_item
 from verdictd.collateral.sources import CollateralSource
-from verdictd.core.errors import CollateralUnavailableError, MalformedError, VerdictdError
+from verdictd.core.errors import MalformedError, VerdictdError
 from verdictd.pccs.asking import LONG_AGO, Asking, is_not_there
 from verdictd.pccs.errors import StorageError
+from verdictd.pccs.leasing import leased, name_holder
 from verdictd.pccs.model import Edition, StoredItem
 from verdictd.pccs.ports import Storage
 from verdictd.tees.dcap.context import format_instant
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
-LEASE_SLACK_S: Final = 2.0
-"""For which a lease outlasts the time to fetch: a holder that was killed holds others up for no longer."""
-_POLL_S: Final = 0.05
 _MAX_FAILURES: Final = 1024
 _RECENT_SHARE: Final = 4
 """What share of the time that an item had left when it was checked it counts as recent: it is due after two fifths."""
@@ -125,21 +123,17 @@ class SharedSource:
         label = name_attempt(self._edition, name, self.name)
         holder = name_holder(self._holder)
         began = self._clock()
-        while True:
-            if recent := self._find_recent(name, began):
-                return recent
+
+        def is_done() -> bool:
+            if self._find_recent(name, began):
+                return True
             self._asking.require_rest_is_over(self.name, wanted_since=self._wanted_since)
-            if self._storage.leases.acquire(label, holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
-                break
-            if not deadline.remaining:
-                raise CollateralUnavailableError(
-                    "another process of this cache is asking for it, and has no answer yet"
-                )
-            self._sleep(min(_POLL_S, deadline.remaining))
-        try:  # the holder before may have had it meanwhile
+            return False
+
+        with leased(
+            *(self._storage.leases, label, holder, deadline), clock=self._clock, sleep=self._sleep, is_done=is_done
+        ):  # the holder before may have had it meanwhile
             return self._find_recent(name, began) or self._ask(name, label, deadline)
-        finally:
-            self._storage.leases.release(label, holder)
 
     def _ask(self, name: ItemName, label: str, deadline: Deadline) -> tuple[CollateralItem, ...]:
         if not self._stored(name):
@@ -200,11 +194,6 @@ def require_begun(item: VerifiedItem, at: datetime) -> None:
         raise MalformedError(
             f"the {item.key.name} is valid only from {format_instant(item.issue_date)}", remedy="compare the clocks"
         )
-
-
-def name_holder(process: str) -> str:
-    """Name a thread of a process as the holder of a lease: another thread of the same process is another holder."""
-    return f"{process}:{get_ident()}"
 
 
 def name_attempt(edition: Edition, name: ItemName, upstream: str) -> str:

@@ -15,11 +15,10 @@ from verdictd.pccs.amd.refusals import busy, explain_failure, is_not_there, not_
 from verdictd.pccs.amd.verification import AMDVerifier
 from verdictd.pccs.asking import Asking
 from verdictd.pccs.errors import StorageError, UnavailableError
+from verdictd.pccs.leasing import leased
 from verdictd.pccs.model import AMDCertificateName, AMDItem
 from verdictd.pccs.ports import Storage
-from verdictd.pccs.shared_source import LEASE_SLACK_S
 
-_POLL_S: Final = 0.05
 _MAX_WAITING: Final = 64
 
 
@@ -127,26 +126,19 @@ class AMDFetcher:
     def _fetch_shared(self, name: AMDCertificateName, began: datetime, deadline: Deadline) -> AMDItem:
         """Fetch unless another process does, or has done so since this was wanted."""
         label = self._label(name)
-        while not self._storage.leases.acquire(label, self._holder, deadline.remaining + LEASE_SLACK_S, self._clock()):
-            if not deadline.remaining:
-                late = CollateralUnavailableError("another process of this cache is asking for it, and has no answer")
-                raise explain_failure(name, late, None)
-            self._sleep(min(_POLL_S, deadline.remaining))
         try:
-            there = self._held.stored(name, began) if self._held.is_usable(name, began) else None
-            if there is not None and there.fetched_at >= began:
-                return there
-            return self._ask(name, label, deadline)
-        finally:
-            self._storage.leases.release(label, self._holder)
-
-    def _ask(self, name: AMDCertificateName, label: str, deadline: Deadline) -> AMDItem:
-        try:
-            self._asking.require_rest_is_over(self._upstream.name)
-            if name.what == "leaf" and self._storage.amd.get(name) is None:
-                self._asking.spend()
+            with leased(self._storage.leases, label, self._holder, deadline, clock=self._clock, sleep=self._sleep):
+                there = self._held.stored(name, began) if self._held.is_usable(name, began) else None
+                if there is not None and there.fetched_at >= began:
+                    return there
+                return self._ask(name, label, deadline)
         except CollateralUnavailableError as error:
             raise explain_failure(name, error, None) from error
+
+    def _ask(self, name: AMDCertificateName, label: str, deadline: Deadline) -> AMDItem:
+        self._asking.require_rest_is_over(self._upstream.name)
+        if name.what == "leaf" and self._storage.amd.get(name) is None:
+            self._asking.spend()
         what, began = f"{name.key_type}_{name.what}", self._ticks()
         try:
             item = self._take(name, self._upstream.fetch(name, deadline))
