@@ -2,12 +2,13 @@
 
 import importlib.util
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from fuzz.registry import TARGETS
-from fuzz.run import Outcome, fuzz, main
+from fuzz.run import APART, Outcome, fuzz, main
 from fuzz.target import FuzzTarget
 
 needs_atheris = pytest.mark.skipif(
@@ -91,3 +92,17 @@ def test_a_harness_that_fails_stops_its_fuzzer_and_leaves_the_input(
     assert outcome.failed
     assert len(outcome.crashes) == 1
     assert "ZeroDivisionError" in outcome.log.read_text(errors="replace")
+
+
+def test_the_memory_of_whoever_starts_a_fuzzer_is_not_counted_as_its_own() -> None:
+    """Otherwise a test run that once took a gigabyte fails each fuzzer that it starts afterwards."""
+    asked = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    starting = f"""
+import subprocess, sys
+bytearray(200 << 20)[::4096] = bytes(200 << 8)
+for before in ((), {APART!r}):
+    print(subprocess.run([*before, sys.executable, "-c", {asked!r}], capture_output=True, check=True).stdout.decode())
+"""
+    done = subprocess.run([sys.executable, "-c", starting], capture_output=True, check=True)
+    inherited, apart = (int(kib) for kib in done.stdout.split())
+    assert apart < 100 << 10 < inherited
