@@ -1,4 +1,4 @@
-"""The recorded SGX cases: a quote, its collateral, an instant, and the verdict of a verifier that we did not write."""
+"""The recorded cases: a quote, its collateral, an instant, and the verdict of a verifier that we did not write."""
 
 import json
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ class Case:
     platform_status: str
     qe_status: str
     oracle_status: str | None
+    oracle_error: str
     oracle_advisories: frozenset[str] | None
 
     @property
@@ -63,9 +64,18 @@ def read_collateral(text: str) -> Collateral:
     )
 
 
-@cache
 def sgx_cases() -> tuple[Case, ...]:
     """All recorded SGX cases; none where the recordings are not at hand."""
+    return _cases("sgx_ecdsa")
+
+
+def tdx_cases() -> tuple[Case, ...]:
+    """All recorded TDX cases; none where the recordings are not at hand."""
+    return _cases("tdx_ecdsa")
+
+
+@cache
+def _cases(tee: str) -> tuple[Case, ...]:
     if not VECTORS.is_dir():
         return ()
     return tuple(
@@ -74,13 +84,14 @@ def sgx_cases() -> tuple[Case, ...]:
             collateral_path=case["collateral"],
             at=datetime.fromisoformat(case["at"]),
             is_debug=case["debug"],
-            platform_status=case["tcb_level_status"],
-            qe_status=case["qe_status"],
+            platform_status=case.get("tcb_level_status", ""),
+            qe_status=case.get("qe_status", ""),
             oracle_status=case["oracle"]["status"],
+            oracle_error=case["oracle"]["error"] or "",
             oracle_advisories=None
             if case["oracle"]["advisory_ids"] is None
             else frozenset(case["oracle"]["advisory_ids"]),
         )
         for case in json.loads(vector("dcap-cases/cases.json"))
-        if case["tee"] == "sgx_ecdsa"
+        if case["tee"] == tee
     )

@@ -15,6 +15,7 @@ from verdictd.simulator.keys import Credential, generate_key
 from verdictd.simulator.pki import CertificateRole
 from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.simulator.quote_builder import QuoteParts
+from verdictd.simulator.tdx_levels import tdx_tcb_info_spec
 from verdictd.tees.dcap.acceptance import Acceptance
 from verdictd.tees.dcap.collateral import Collateral, SignedDocument
 from verdictd.tees.dcap.memory import FactMemory
@@ -75,6 +76,12 @@ def with_item(**items: Any) -> Input:
 def with_tcb_info(**changes: Any) -> Input:
     sim = platform()
     return with_item(tcb_info=sim.issue_tcb_info(replace(sim.tcb_info_spec(), **changes), AT))
+
+
+def with_tdx_tcb_info() -> Input:
+    sim = platform()
+    spec = tdx_tcb_info_spec(sim.tcb_info_spec(), created_at=sim.created_at)
+    return with_item(tcb_info=sim.issue_tcb_info(spec, AT))
 
 
 def with_qe_identity(**changes: Any) -> Input:

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 
 class TCBStatus(StrEnum):
-    """Status of a TCB level, spelled as Intel spells it. Order has no meaning.
+    """Status of a platform, spelled as Intel spells it. Order has no meaning.
 
-    Spec: Intel PCS API v4, "Get TCB Info", `tcbStatus`.
+    Spec: Intel PCS API v4, "Get TCB Info", `tcbStatus`, for all but the last two; these come of comparing a TD's TCB
+    with that of the module that runs now (Intel TDX DCAP Quoting Library API, TD relaunch).
     """
 
     UP_TO_DATE = "UpToDate"
@@ -18,8 +20,16 @@ class TCBStatus(StrEnum):
     OUT_OF_DATE = "OutOfDate"
     OUT_OF_DATE_CONFIGURATION_NEEDED = "OutOfDateConfigurationNeeded"
     REVOKED = "Revoked"
+    TD_RELAUNCH_ADVISED = "TDRelaunchAdvised"
+    TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED = "TDRelaunchAdvisedConfigurationNeeded"
 
 
+LEVEL_STATUSES: Final = tuple(
+    status
+    for status in TCBStatus
+    if status not in {TCBStatus.TD_RELAUNCH_ADVISED, TCBStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED}
+)
+"""What a TCB level may have in Intel's documents."""
 ANY_STATUS_BUT_REVOKED = frozenset(TCBStatus) - {TCBStatus.REVOKED}
 """What ``any`` stands for on a command line: a revoked TCB has to be accepted by its name."""
 

@@ -1,17 +1,18 @@
 """Checks of the PCK certificate: its chain, its validity, and whether it or its CA was revoked."""
 
 from verdictd.tees.dcap.collateral import Collateral, RevocationList
-from verdictd.tees.dcap.context import AppraisalContext, format_instant
+from verdictd.tees.dcap.context import AppraisalContext
 from verdictd.tees.dcap.endorsements import VerifiedCRL, verify_crl_by, verify_root_ca_crl
 from verdictd.tees.dcap.pck import VerifiedPCK, verify_pck_chain
 from verdictd.tees.dcap.quote import INTEL_QE_VENDOR_ID, CertificationDataType, Quote
 from verdictd.tees.dcap.requirements import FETCH_COLLATERAL, NONE_AT_HAND, NOT_SOUGHT, UPDATE_COLLATERAL
+from verdictd.tees.timed_checklist import format_instant
 
 _NO_CHAIN = "the PCK chain does not hold"
 _CERTIFICATION_TYPES = {kind.value: kind.name.lower() for kind in CertificationDataType}
 
 
-def check_pck(quote: Quote, context: AppraisalContext) -> VerifiedPCK | None:
+def check_pck(quote: Quote[object], context: AppraisalContext) -> VerifiedPCK | None:
     """Check that the quote comes with a PCK certificate chain that ends in a trusted root and is in its validity."""
     context.require(quote.qe_vendor_id == INTEL_QE_VENDOR_ID, "quote.qe_vendor", quote.qe_vendor_id.hex())
     kind = quote.certification_type

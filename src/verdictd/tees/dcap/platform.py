@@ -3,8 +3,10 @@
 A step whose input is missing logs its checks as not made, so that one failure hides none of the others.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from verdictd.core.result import AppraisalResult, JSONValue
 from verdictd.tees.dcap.acceptance import TCBStatus
 from verdictd.tees.dcap.collateral import Collateral
 from verdictd.tees.dcap.context import AppraisalContext
@@ -17,6 +19,7 @@ from verdictd.tees.dcap.quote import Quote
 from verdictd.tees.dcap.quote_checks import check_qe, check_qe_report, check_quote_signature
 from verdictd.tees.dcap.tcb_checks import check_advisories, check_freshness, check_tcb
 from verdictd.tees.dcap.tcb_info import TCBLevel
+from verdictd.tees.dcap.tcb_level import TCBRule
 
 
 class PlatformFindings(NamedTuple):
@@ -43,7 +46,13 @@ class PlatformFindings(NamedTuple):
 
 
 def appraise_platform(
-    quote: Quote, collateral: Collateral, context: AppraisalContext, *, tee_id: str, qe_id: str
+    quote: Quote[object],
+    collateral: Collateral,
+    context: AppraisalContext,
+    *,
+    tee_id: str,
+    qe_id: str,
+    rule: TCBRule,
 ) -> PlatformFindings:
     """Make every check of `requirements.PLATFORM_REQUIREMENTS`, each exactly once.
 
@@ -53,6 +62,7 @@ def appraise_platform(
         context: settings, instant and log.
         tee_id: what TCB info must be for, ``SGX`` or ``TDX``.
         qe_id: what QE identity must be for, ``QE`` or ``TD_QE``.
+        rule: how the TEE's TCB is compared with levels.
     """
     pck = check_pck(quote, context)
     root_crl = check_root_ca_crl(collateral, pck, context)
@@ -62,8 +72,10 @@ def appraise_platform(
     check_qe_report(quote, pck, context)
     qe_level = check_qe(quote, qe_identity, context)
     check_quote_signature(quote, pck, context)
-    level, status = check_tcb(pck, tcb_info, qe_level, context)
-    advisory_ids = tuple(sorted({advisory for found in (level, qe_level) if found for advisory in found.advisory_ids}))
+    reached, status = check_tcb(pck, tcb_info, qe_level, rule, context)
+    level = None if reached is None else reached.level
+    known = (level, reached, qe_level)
+    advisory_ids = tuple(sorted({advisory for found in known if found is not None for advisory in found.advisory_ids}))
     check_advisories(tcb_info, level, qe_level, advisory_ids, context)
     items = {"TCB info": tcb_info, "QE identity": qe_identity, "root CA CRL": root_crl, "PCK CRL": pck_crl}
     return PlatformFindings(
@@ -76,3 +88,36 @@ def appraise_platform(
         advisory_ids=advisory_ids,
         evaluation_data_number=check_freshness(tcb_info, qe_identity, items, context),
     )
+
+
+def describe_findings(
+    tee: str,
+    findings: PlatformFindings,
+    collateral: Collateral,
+    context: AppraisalContext,
+    *,
+    claims: Mapping[str, JSONValue],
+) -> AppraisalResult:
+    """Put the result of an appraisal together, all checks of which have been made."""
+    return AppraisalResult(
+        tee=tee,
+        checks=context.finish(),
+        at=context.at,
+        tcb_status=findings.status,
+        advisory_ids=findings.advisory_ids,
+        claims=claims,
+        tcb_date=findings.level.date if findings.level else None,
+        evaluation_data_number=findings.evaluation_data_number,
+        earliest_expiry=min(context.expiries) if context.expiries else None,
+        sources=_name_sources(collateral),
+    )
+
+
+def _name_sources(collateral: Collateral) -> dict[str, str]:
+    items = {
+        "tcb_info": collateral.tcb_info,
+        "qe_identity": collateral.qe_identity,
+        "pck_crl": collateral.pck_crl,
+        "root_ca_crl": collateral.root_ca_crl,
+    }
+    return {name: item.source for name, item in items.items() if item is not None}

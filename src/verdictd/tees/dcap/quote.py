@@ -1,12 +1,13 @@
-"""The DCAP quote container, versions 3, 4 and 5, for SGX bodies. Parsing only: nothing here is verified.
+"""The DCAP quote container, versions 3, 4 and 5, whatever its body. Parsing only: nothing here is verified.
 
 A quote is header ‖ body ‖ signature data. The signature data carries, beside the signature, everything that links the
 attestation key to the platform: the QE's report, the PCK key's signature over it, and the certification data.
 """
 
 import struct
+from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from verdictd.core.errors import LimitExceededError, MalformedError, UnsupportedError
 from verdictd.core.limits import MAX_QUOTE_BYTES
@@ -18,6 +19,7 @@ TEE_TYPE_SGX = 0
 TEE_TYPE_TDX = 0x81
 ATTESTATION_KEY_ECDSA_P256 = 2
 BODY_TYPE_SGX = 1
+Body_co = TypeVar("Body_co", covariant=True)
 
 _HEADER = struct.Struct("<HHIHH16s20s")
 
@@ -37,15 +39,15 @@ class CertificationDataType(IntEnum):
     PLATFORM_MANIFEST = 7
 
 
-class Quote(NamedTuple):
-    """A parsed SGX quote. Trust: unauthenticated.
+class Quote(NamedTuple, Generic[Body_co]):
+    """A parsed quote. Trust: unauthenticated.
 
     Attributes:
         version: 3, 4 or 5.
         qe_svn, pce_svn: as the header says (v3; zero or reserved in later versions).
         qe_vendor_id: 16 bytes.
         signed: the bytes that the attestation key signs: header and body (v5: with body type and size between).
-        report: the workload's enclave report.
+        report: what was measured of the workload: an enclave's report, or a TD's.
         signature: 64 bytes, r ‖ s, by the attestation key over `signed`.
         attestation_key: 64 bytes, x ‖ y, P-256.
         qe_report_bytes, qe_report: the quoting enclave's report, raw and parsed.
@@ -60,7 +62,7 @@ class Quote(NamedTuple):
     pce_svn: int
     qe_vendor_id: bytes
     signed: bytes
-    report: EnclaveReport
+    report: Body_co
     signature: bytes
     attestation_key: bytes
     qe_report_bytes: bytes
@@ -122,37 +124,48 @@ def quote_tee_type(data: bytes) -> int:
     return int(tee_type)
 
 
-def parse_quote(data: bytes) -> Quote:
-    """Parse an SGX quote of version 3, 4 (tee_type 0) or 5 (body type 1).
+class BodyForm(NamedTuple, Generic[Body_co]):
+    """How the body of a quote is read.
+
+    Attributes:
+        size: in bytes.
+        parse: raises `MalformedError`.
+    """
+
+    size: int
+    parse: Callable[[bytes], Body_co]
+
+
+def parse_quote(data: bytes) -> Quote[EnclaveReport]:
+    """Parse an SGX quote of version 3, 4 (tee_type 0) or 5 (body type 1); see `parse_container`."""
+    if quote_tee_type(_limited(data)) != TEE_TYPE_SGX:
+        raise UnsupportedError("this is a TDX quote, expected an SGX quote")
+    return parse_container(data, {BODY_TYPE_SGX: BodyForm(ENCLAVE_REPORT_BYTES, parse_enclave_report)})
+
+
+def parse_container(data: bytes, forms: Mapping[int, BodyForm[Body_co]]) -> Quote[Body_co]:
+    """Parse a quote, and the body that it carries.
 
     Layout: header 48 bytes (version u16, attestation key type u16, tee_type u32 (v3: reserved, zero), QE SVN u16,
-    PCE SVN u16, QE vendor id 16, user data 20); v5: body type u16, body size u32; body 384; u32 size of the signature
+    PCE SVN u16, QE vendor id 16, user data 20); v5: body type u16, body size u32; body; u32 size of the signature
     data; signature 64, attestation key 64; v3: QE report 384, its signature 64, auth data (u16 size), certification
     data (u16 type, u32 size); v4 and v5 wrap what follows the key in certification data of type 6. All little-endian.
     Bytes after the signature data must be zero (some quoting libraries hand out a padded buffer).
 
     Args:
-        data: untrusted bytes.
+        data: untrusted bytes, of a TEE that `quote_tee_type` has told.
+        forms: by the body type of version 5; versions 3 and 4 carry the first one.
     Raises:
         MalformedError, UnsupportedError, LimitExceededError: and nothing else, for any bytes.
     Spec:
         Intel SGX ECDSA Quote Library Reference, A.4; Intel TDX DCAP Quoting Library API, A.3 (v4) and A.4 (v5).
     """
-    if len(data) > MAX_QUOTE_BYTES:
-        raise LimitExceededError(f"the quote is {len(data)} bytes long, the limit is {MAX_QUOTE_BYTES}")
-    if quote_tee_type(data) != TEE_TYPE_SGX:
-        raise UnsupportedError("this is a TDX quote; only SGX quotes are appraised")
-    version, key_type, _, qe_svn, pce_svn, vendor_id, _ = _HEADER.unpack_from(data)
+    version, key_type, _, qe_svn, pce_svn, vendor_id, _ = _HEADER.unpack_from(_limited(data))
     if key_type != ATTESTATION_KEY_ECDSA_P256:
         raise UnsupportedError(f"the quote's attestation key type is {key_type}, supported is 2 (ECDSA P-256)")
     reader = _Reader(data, HEADER_BYTES, len(data), "the quote")
-    if version == 5:
-        body_type, body_bytes = reader.u16("body type"), reader.u32("body size")
-        if body_type != BODY_TYPE_SGX:
-            raise UnsupportedError(f"the quote's body type is {body_type}, supported is 1 (SGX enclave report)")
-        if body_bytes != ENCLAVE_REPORT_BYTES:
-            raise MalformedError(f"the quote's body is {body_bytes} bytes long, expected {ENCLAVE_REPORT_BYTES}")
-    report = parse_enclave_report(reader.take(ENCLAVE_REPORT_BYTES, "enclave report"))
+    form = _read_form(reader, forms) if version == 5 else next(iter(forms.values()))
+    report = form.parse(reader.take(form.size, "body"))
     signed = data[: reader.offset]
     size = reader.u32("signature data size")
     signature_data = _Reader(data, reader.offset, reader.offset + size, "the quote's signature data")
@@ -185,6 +198,23 @@ def parse_quote(data: bytes) -> Quote:
         certification_type=certification_type,
         certification_data=certification_data,
     )
+
+
+def _limited(data: bytes) -> bytes:
+    if len(data) > MAX_QUOTE_BYTES:
+        raise LimitExceededError(f"the quote is {len(data)} bytes long, the limit is {MAX_QUOTE_BYTES}")
+    return data
+
+
+def _read_form(reader: _Reader, forms: Mapping[int, BodyForm[Body_co]]) -> BodyForm[Body_co]:
+    body_type, body_bytes = reader.u16("body type"), reader.u32("body size")
+    form = forms.get(body_type)
+    if form is None:
+        known = " and ".join(str(each) for each in forms)
+        raise UnsupportedError(f"the quote's body type is {body_type}, expected {known} for its TEE type")
+    if body_bytes != form.size:
+        raise MalformedError(f"the quote's body is {body_bytes} bytes long, expected {form.size}")
+    return form
 
 
 def _unwrap_qe_report(outer: _Reader) -> _Reader:

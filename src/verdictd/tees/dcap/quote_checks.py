@@ -13,7 +13,7 @@ from verdictd.tees.dcap.tcb_level import find_qe_level
 _QE_CHECKS = ("qe.misc_select", "qe.attributes", "qe.mr_signer", "qe.isv_prod_id", "qe.tcb_level")
 
 
-def check_qe_report(quote: Quote, pck: VerifiedPCK | None, context: AppraisalContext) -> None:
+def check_qe_report(quote: Quote[object], pck: VerifiedPCK | None, context: AppraisalContext) -> None:
     """Check that the PCK key signed the QE's report, and that the report vouches for the attestation key."""
     if pck is None:
         context.skip("the PCK chain does not hold", "qe.report_signature")
@@ -30,7 +30,7 @@ def check_qe_report(quote: Quote, pck: VerifiedPCK | None, context: AppraisalCon
     )
 
 
-def check_qe(quote: Quote, verified: VerifiedQEIdentity | None, context: AppraisalContext) -> QETCBLevel | None:
+def check_qe(quote: Quote[object], verified: VerifiedQEIdentity | None, context: AppraisalContext) -> QETCBLevel | None:
     """Check that the quoting enclave is the one Intel endorses, and find the TCB level of its version."""
     if verified is None:
         context.skip("there is no QE identity that holds", *_QE_CHECKS)
@@ -55,7 +55,7 @@ def check_qe(quote: Quote, verified: VerifiedQEIdentity | None, context: Apprais
     return level
 
 
-def check_quote_signature(quote: Quote, pck: VerifiedPCK | None, context: AppraisalContext) -> None:
+def check_quote_signature(quote: Quote[object], pck: VerifiedPCK | None, context: AppraisalContext) -> None:
     """Check the attestation key's signature over header and body: the one signature made anew for each quote."""
     raw_key = quote.attestation_key
 
@@ -78,7 +78,7 @@ def _require_endorsed(context: AppraisalContext, name: str, found: str, endorsed
         context.failed(name, f"{found}, endorsed is {endorsed}", "the quote was not made by Intel's quoting enclave")
 
 
-def _verify_qe_report(quote: Quote, pck: VerifiedPCK) -> bool:
+def _verify_qe_report(quote: Quote[object], pck: VerifiedPCK) -> bool:
     verify_raw_signature(
         pck.key, quote.qe_report_signature, quote.qe_report_bytes, "the PCK key's signature of the QE report"
     )

@@ -4,41 +4,47 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from verdictd.tees.dcap.acceptance import TCBStatus
-from verdictd.tees.dcap.context import AppraisalContext, format_instant
+from verdictd.tees.dcap.context import AppraisalContext
 from verdictd.tees.dcap.endorsements import VerifiedCRL, VerifiedQEIdentity, VerifiedTCBInfo
 from verdictd.tees.dcap.pck import VerifiedPCK
 from verdictd.tees.dcap.qe_identity import QETCBLevel
 from verdictd.tees.dcap.tcb_info import TCBLevel
-from verdictd.tees.dcap.tcb_level import converge, describe_shortfall, find_level
+from verdictd.tees.dcap.tcb_level import ReachedTCB, TCBRule
+from verdictd.tees.timed_checklist import format_instant
 
 Endorsement: TypeAlias = VerifiedTCBInfo | VerifiedQEIdentity | VerifiedCRL
 
 
 def check_tcb(
-    pck: VerifiedPCK | None, tcb_info: VerifiedTCBInfo | None, qe_level: QETCBLevel | None, context: AppraisalContext
-) -> tuple[TCBLevel | None, TCBStatus | None]:
+    pck: VerifiedPCK | None,
+    tcb_info: VerifiedTCBInfo | None,
+    qe_level: QETCBLevel | None,
+    rule: TCBRule,
+    context: AppraisalContext,
+) -> tuple[ReachedTCB | None, TCBStatus | None]:
     """Find the platform's TCB level and check that its status, converged with the QE's, is accepted."""
     if pck is None or tcb_info is None:
         context.skip("there is no TCB info that holds for this platform", "tcb.level", "tcb.status")
         return None, None
-    level = find_level(tcb_info.info, pck.platform)
-    if level is None:
-        shortfall = describe_shortfall(tcb_info.info, pck.platform)
+    reached = rule.find(tcb_info.info, pck.platform)
+    if reached is None:
+        shortfall = rule.describe_shortfall(tcb_info.info, pck.platform)
         context.failed(
             "tcb.level", f"none; {shortfall}", "update the platform's BIOS and microcode; no setting accepts it"
         )
         context.skip("the platform reaches no TCB level", "tcb.status")
         return None, None
+    level = reached.level
     context.passed("tcb.level", f"the level of {level.date.date()}, {level.status}")
     if qe_level is None:
         context.skip("the quoting enclave reaches no TCB level", "tcb.status")
-        return level, None
-    status = converge(level.status, qe_level.status)
+        return reached, None
+    status = rule.converge(reached, qe_level.status)
     if status is not None and status in context.acceptance.tcb_statuses:
         context.passed("tcb.status", status.value)
     else:
-        _refuse_status(status, level, qe_level, describe_shortfall(tcb_info.info, pck.platform), context)
-    return level, status
+        _refuse_status(status, reached, qe_level, rule.describe_shortfall(tcb_info.info, pck.platform), context)
+    return reached, status
 
 
 def check_advisories(
@@ -115,16 +121,17 @@ def _check_age(items: Mapping[str, Endorsement | None], context: AppraisalContex
 
 
 def _refuse_status(
-    status: TCBStatus | None, level: TCBLevel, qe_level: QETCBLevel, shortfall: str, context: AppraisalContext
+    status: TCBStatus | None, reached: ReachedTCB, qe_level: QETCBLevel, shortfall: str, context: AppraisalContext
 ) -> None:
     """Say what the status is, what made it so, and which flag would accept it."""
+    level = reached.level
     parts = [f"platform {level.status} since {level.date.date()}"]
-    if shortfall:
-        parts.append(shortfall)
+    parts += [each for each in (shortfall, reached.details) if each]
     if qe_level.status is not TCBStatus.UP_TO_DATE:
         parts.append(f"quoting enclave {qe_level.status} since {qe_level.date.date()}")
-    if level.advisory_ids or qe_level.advisory_ids:
-        parts.append(f"advisories {', '.join(sorted({*level.advisory_ids, *qe_level.advisory_ids}))}")
+    advisory_ids = {*level.advisory_ids, *reached.advisory_ids, *qe_level.advisory_ids}
+    if advisory_ids:
+        parts.append(f"advisories {', '.join(sorted(advisory_ids))}")
     if status is None:
         context.failed("tcb.status", f"no status Intel defines ({'; '.join(parts)})", "update the platform")
         return

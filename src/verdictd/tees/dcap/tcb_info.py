@@ -3,17 +3,21 @@
 Spec: Intel PCS API v4, "Get TCB Info" (version 3 of the structure), and v3 of the API (version 2 of the structure).
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from verdictd.core.errors import MalformedError, UnsupportedError
-from verdictd.tees.dcap.acceptance import TCBStatus
+from verdictd.tees.dcap.acceptance import LEVEL_STATUSES, TCBStatus
 from verdictd.tees.dcap.json_reader import JSONObject, parse_json_document
 
 COMPONENTS = 16
+_SGX, _TDX = "sgxtcbcomponents", "tdxtcbcomponents"
 _ComponentsParser = Callable[[JSONObject], bytes]
-_STATUSES = {status.value: status for status in TCBStatus}
+_MODULE_ID = re.compile(r"TDX_([0-9A-F]{2})", re.IGNORECASE)
+_STATUSES = {status.value: status for status in LEVEL_STATUSES}
 
 
 class TCBLevel(NamedTuple):
@@ -25,6 +29,7 @@ class TCBLevel(NamedTuple):
         date: since when the level has been at its status (the date of the last change known to Intel).
         status: the level's status.
         advisory_ids: Intel's advisories for platforms at this level.
+        tdx_components: of TDX: 16 SVNs of the TD's TCB, a byte each; empty for SGX.
     """
 
     components: bytes
@@ -32,6 +37,31 @@ class TCBLevel(NamedTuple):
     date: datetime
     status: TCBStatus
     advisory_ids: tuple[str, ...]
+    tdx_components: bytes = b""
+
+
+class TDXModuleLevel(NamedTuple):
+    """One level of a TDX module: the least ISVSVN it needs, and its status."""
+
+    isv_svn: int
+    date: datetime
+    status: TCBStatus
+    advisory_ids: tuple[str, ...]
+
+
+class TDXModule(NamedTuple):
+    """A TDX module that Intel endorses.
+
+    Attributes:
+        mr_signer: 48 bytes.
+        attributes, attributes_mask: 8 bytes each.
+        levels: in the document's order, the newest first; none for the module of version 0.
+    """
+
+    mr_signer: bytes
+    attributes: bytes
+    attributes_mask: bytes
+    levels: tuple[TDXModuleLevel, ...] = ()
 
 
 class TCBInfo(NamedTuple):
@@ -46,6 +76,8 @@ class TCBInfo(NamedTuple):
         evaluation_data_number: raised by Intel with each TCB recovery.
         levels: in the document's order, the newest first. The first one that a platform reaches is its level.
         component_names: for each of the 16 components its type where TCB info names it, else empty.
+        tdx_modules: of TDX, by version: the byte 1 of a TD's TCB SVN.
+        tdx_component_names: of TDX: like `component_names`.
     """
 
     tee_id: str
@@ -57,6 +89,8 @@ class TCBInfo(NamedTuple):
     evaluation_data_number: int
     levels: tuple[TCBLevel, ...]
     component_names: tuple[str, ...]
+    tdx_modules: Mapping[int, TDXModule] = MappingProxyType({})
+    tdx_component_names: tuple[str, ...] = ()
 
     @property
     def names_advisories(self) -> bool:
@@ -86,6 +120,9 @@ def parse_tcb_info(body: bytes) -> TCBInfo:
     levels = tuple([_parse_level(entry, parse_components) for entry in entries])
     if not levels:
         raise MalformedError("TCB info has no TCB level")
+    is_tdx = tee_id == "TDX"
+    if is_tdx:
+        levels = tuple(map(_with_tdx_components, levels, entries))
     return TCBInfo(
         tee_id=tee_id,
         version=version,
@@ -95,7 +132,9 @@ def parse_tcb_info(body: bytes) -> TCBInfo:
         pce_id=document.octets("pceId", 2),
         evaluation_data_number=document.integer("tcbEvaluationDataNumber", 2**32 - 1),
         levels=levels,
-        component_names=_component_names_v3(entries[0].object("tcb")) if version == 3 else ("",) * COMPONENTS,
+        component_names=_component_names(entries[0], _SGX) if version == 3 else ("",) * COMPONENTS,
+        tdx_modules=_parse_modules(document) if is_tdx else MappingProxyType({}),
+        tdx_component_names=_component_names(entries[0], _TDX) if is_tdx else (),
     )
 
 
@@ -119,13 +158,21 @@ def _parse_level(level: JSONObject, parse_components: _ComponentsParser) -> TCBL
     )
 
 
+def _with_tdx_components(level: TCBLevel, entry: JSONObject) -> TCBLevel:
+    return level._replace(tdx_components=_components(entry.object("tcb"), _TDX))
+
+
 def _components_v3(tcb: JSONObject) -> bytes:
+    return _components(tcb, _SGX)
+
+
+def _components(tcb: JSONObject, name: str) -> bytes:
     try:  # all at once: this is the bulk of the document
-        components = bytes([entry["svn"] for entry in tcb.list("sgxtcbcomponents")])
+        components = bytes([entry["svn"] for entry in tcb.list(name)])
     except (TypeError, KeyError, ValueError) as error:
-        raise MalformedError(f"{tcb.where} has an SGX TCB component whose svn is not 0 to 255") from error
+        raise MalformedError(f"{tcb.where} has one of {name} whose svn is not 0 to 255") from error
     if len(components) != COMPONENTS:
-        raise MalformedError(f"{tcb.where} has {len(components)} SGX TCB components, expected {COMPONENTS}")
+        raise MalformedError(f"{tcb.where} has {len(components)} {name}, expected {COMPONENTS}")
     return components
 
 
@@ -133,8 +180,43 @@ def _components_v2(tcb: JSONObject) -> bytes:
     return bytes(tcb.integer(f"sgxtcbcomp{number:02}svn", 255) for number in range(1, COMPONENTS + 1))
 
 
-def _component_names_v3(tcb: JSONObject) -> tuple[str, ...]:
-    names = tuple([entry.get("type", "") for entry in tcb.list("sgxtcbcomponents")])
+def _component_names(level: JSONObject, name: str) -> tuple[str, ...]:
+    tcb = level.object("tcb")
+    names = tuple([entry.get("type", "") for entry in tcb.list(name)])
     if {*map(type, names)} != {str}:
-        raise MalformedError(f"{tcb.where} has an SGX TCB component whose type is not text")
+        raise MalformedError(f"{tcb.where} has one of {name} whose type is not text")
     return names
+
+
+def _parse_modules(document: JSONObject) -> Mapping[int, TDXModule]:
+    """Read the modules: that of version 0 stands by itself, the others, if there are any, in a list."""
+    modules = {0: _parse_module(document.object("tdxModule"))}
+    for entry in document.objects("tdxModuleIdentities") if "tdxModuleIdentities" in document.members else ():
+        name = _MODULE_ID.fullmatch(entry.text("id"))
+        if name is None:
+            continue  # of a kind that no quote names
+        version = int(name[1], 16)
+        if version in modules:
+            raise MalformedError(f"TCB info has two TDX modules of version {version}")
+        levels = tuple([_parse_module_level(level) for level in entry.objects("tcbLevels")])
+        if not levels:
+            raise MalformedError(f"TCB info has no TCB level for the TDX module of version {version}")
+        modules[version] = _parse_module(entry)._replace(levels=levels)
+    return MappingProxyType(modules)
+
+
+def _parse_module(entry: JSONObject) -> TDXModule:
+    return TDXModule(
+        mr_signer=entry.octets("mrsigner", 48),
+        attributes=entry.octets("attributes", 8),
+        attributes_mask=entry.octets("attributesMask", 8),
+    )
+
+
+def _parse_module_level(level: JSONObject) -> TDXModuleLevel:
+    return TDXModuleLevel(
+        isv_svn=level.object("tcb").integer("isvsvn", 0xFFFF),
+        date=level.date("tcbDate"),
+        status=parse_status(level),
+        advisory_ids=level.texts("advisoryIDs"),
+    )

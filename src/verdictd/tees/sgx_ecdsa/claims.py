@@ -11,32 +11,26 @@ from typing import TYPE_CHECKING
 
 from verdictd.core.result import JSONValue
 from verdictd.tees.dcap.enclave_report import EnclaveReport
+from verdictd.tees.dcap.platform_claims import build_platform_claims, build_qe_claims, build_tcb_claims
 from verdictd.tees.dcap.quote import Quote
 
 if TYPE_CHECKING:  # whoever only reads a quote shall not wait for the libraries that verify one
-    from verdictd.tees.dcap.pck import PlatformIdentity
     from verdictd.tees.dcap.platform import PlatformFindings
 
 
-def build_claims(quote: Quote, findings: "PlatformFindings") -> dict[str, JSONValue]:
+def build_claims(quote: Quote[EnclaveReport], findings: "PlatformFindings") -> dict[str, JSONValue]:
     """Collect everything appraised. What could not be established is absent or ``None``, never guessed."""
     claims = build_quote_claims(quote)
-    claims["platform"] = _build_platform_claims(findings.pck.platform) if findings.pck else None
-    claims["tcb"] = _build_tcb_claims(findings)
+    claims["platform"] = build_platform_claims(findings)
+    claims["tcb"] = build_tcb_claims(findings)
     return claims
 
 
-def build_quote_claims(quote: Quote) -> dict[str, JSONValue]:
+def build_quote_claims(quote: Quote[EnclaveReport]) -> dict[str, JSONValue]:
     """Collect what a quote says of the enclave and of the quoting enclave. Trust: as much as the quote."""
     claims = build_report_claims(quote.report)
-    qe = quote.qe_report
     claims["quote"] = {"version": quote.version, "qe_svn": quote.qe_svn, "pce_svn": quote.pce_svn}
-    claims["qe"] = {
-        "mr_enclave": qe.mr_enclave.hex(),
-        "mr_signer": qe.mr_signer.hex(),
-        "isv_prod_id": qe.isv_prod_id,
-        "isv_svn": qe.isv_svn,
-    }
+    claims["qe"] = build_qe_claims(quote)
     return claims
 
 
@@ -87,30 +81,3 @@ def build_policy_input(claims: Mapping[str, JSONValue], custom_claims: Mapping[s
 
 def _hex_to_base64(text: JSONValue) -> str:
     return base64.b64encode(bytes.fromhex(str(text))).decode("ascii")
-
-
-def _build_platform_claims(platform: "PlatformIdentity") -> dict[str, JSONValue]:
-    instance = platform.platform_instance_id
-    return {
-        "fmspc": platform.fmspc.hex(),
-        "pce_id": platform.pce_id.hex(),
-        "ppid": platform.ppid.hex(),
-        "platform_instance_id": None if instance is None else instance.hex(),
-        "sgx_type": platform.sgx_type,
-        "configuration": list(platform.configuration),
-        "components": list(platform.components),
-        "pce_svn": platform.pce_svn,
-    }
-
-
-def _build_tcb_claims(findings: "PlatformFindings") -> dict[str, JSONValue]:
-    level, qe_level = findings.level, findings.qe_level
-    return {
-        "status": findings.status,
-        "platform_status": level.status if level else None,
-        "qe_status": qe_level.status if qe_level else None,
-        "date": level.date.date().isoformat() if level else None,
-        "qe_date": qe_level.date.date().isoformat() if qe_level else None,
-        "advisory_ids": list(findings.advisory_ids),
-        "evaluation_data_number": findings.evaluation_data_number,
-    }

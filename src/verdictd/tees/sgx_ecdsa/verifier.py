@@ -6,14 +6,17 @@ from verdictd.core.result import AppraisalResult
 from verdictd.tees.dcap.acceptance import Acceptance
 from verdictd.tees.dcap.collateral import Collateral
 from verdictd.tees.dcap.context import AppraisalContext
+from verdictd.tees.dcap.enclave_report import EnclaveReport
 from verdictd.tees.dcap.memory import FactMemory
-from verdictd.tees.dcap.platform import appraise_platform
+from verdictd.tees.dcap.platform import appraise_platform, describe_findings
 from verdictd.tees.dcap.quote import Quote, parse_quote
 from verdictd.tees.dcap.requirements import PLATFORM_REQUIREMENTS
+from verdictd.tees.dcap.tcb_level import SGXTCBRule
 from verdictd.tees.dcap.trust_roots import TrustRoots
 from verdictd.tees.sgx_ecdsa.claims import build_claims
 
 TEE = "sgx_ecdsa"
+_RULE = SGXTCBRule()
 
 REQUIREMENTS = {
     "quote.format": "an SGX ECDSA quote of version 3, 4 or 5",
@@ -56,9 +59,9 @@ def appraise_sgx(
     return _appraise_quote(quote, collateral, context)
 
 
-def _appraise_quote(quote: Quote, collateral: Collateral, context: AppraisalContext) -> AppraisalResult:
+def _appraise_quote(quote: Quote[EnclaveReport], collateral: Collateral, context: AppraisalContext) -> AppraisalResult:
     context.passed("quote.format", f"version {quote.version}")
-    findings = appraise_platform(quote, collateral, context, tee_id="SGX", qe_id="QE")
+    findings = appraise_platform(quote, collateral, context, tee_id="SGX", qe_id="QE", rule=_RULE)
     if quote.report.is_debug and context.acceptance.allow_debug:
         context.passed("enclave.debug", "a debug enclave, accepted by --allow-debug")
     else:
@@ -68,25 +71,4 @@ def _appraise_quote(quote: Quote, collateral: Collateral, context: AppraisalCont
             "a debug enclave, whose memory its host can read" if quote.report.is_debug else "not a debug enclave",
             "build and sign the enclave for production, or accept it with --allow-debug",
         )
-    return AppraisalResult(
-        tee=TEE,
-        checks=context.finish(),
-        at=context.at,
-        tcb_status=findings.status,
-        advisory_ids=findings.advisory_ids,
-        claims=build_claims(quote, findings),
-        tcb_date=findings.level.date if findings.level else None,
-        evaluation_data_number=findings.evaluation_data_number,
-        earliest_expiry=min(context.expiries) if context.expiries else None,
-        sources=_name_sources(collateral),
-    )
-
-
-def _name_sources(collateral: Collateral) -> dict[str, str]:
-    items = {
-        "tcb_info": collateral.tcb_info,
-        "qe_identity": collateral.qe_identity,
-        "pck_crl": collateral.pck_crl,
-        "root_ca_crl": collateral.root_ca_crl,
-    }
-    return {name: item.source for name, item in items.items() if item is not None}
+    return describe_findings(TEE, findings, collateral, context, claims=build_claims(quote, findings))

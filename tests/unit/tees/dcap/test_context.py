@@ -8,9 +8,10 @@ from tests.unit.tees.simulated import AT, platform, roots_of
 from verdictd.core.checks import CheckResult
 from verdictd.core.errors import AuthenticityError, UnsupportedError
 from verdictd.tees.dcap.acceptance import Acceptance
-from verdictd.tees.dcap.context import AppraisalContext, format_instant
+from verdictd.tees.dcap.context import AppraisalContext
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.requirements import PLATFORM_REQUIREMENTS, REMEDIES
+from verdictd.tees.timed_checklist import format_instant
 
 SECOND = timedelta(seconds=1)
 

@@ -113,7 +113,7 @@ def test_other_certification_data_is_kept_for_the_appraisal_to_tell(kind: int) -
         (lambda: with_parts(5, tee_type=0x81), "TDX"),
         (lambda: with_parts(4, tee_type=1), "TEE type is 0x1, known are"),
         (lambda: with_parts(4, tee_type=0x81000000), "TEE type is 0x81000000"),
-        (lambda: with_parts(5, body_type=2), "body type is 2, supported is 1"),
+        (lambda: with_parts(5, body_type=2), "body type is 2, expected 1"),
         (lambda: with_parts(5, body_type=0), "body type is 0"),
         (lambda: with_parts(4, outer_certification_type=5), "type 5, expected 6"),
         (lambda: with_parts(5, outer_certification_type=7), "type 7, expected 6"),

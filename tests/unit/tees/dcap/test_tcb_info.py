@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verdictd.core.errors import MalformedError, UnsupportedError, VerdictdError
-from verdictd.tees.dcap.acceptance import TCBStatus
-from verdictd.tees.dcap.tcb_info import TCBInfo, parse_tcb_info
+from verdictd.tees.dcap.acceptance import LEVEL_STATUSES, TCBStatus
+from verdictd.tees.dcap.tcb_info import TCBInfo, TDXModule, parse_tcb_info
 
 SVNS = list(range(100, 116))
 
@@ -48,6 +48,18 @@ def members(version: int = 3) -> dict[str, Any]:
     return document
 
 
+def module(**changes: Any) -> dict[str, Any]:
+    return {"mrsigner": "00" * 48, "attributes": "00" * 8, "attributesMask": "FF" * 8} | changes
+
+
+def tdx_members(**changes: Any) -> dict[str, Any]:
+    only = level(3)
+    only["tcb"]["tdxtcbcomponents"] = [{"svn": svn, "type": f"td {svn}"} for svn in range(16)]
+    module_level = {"tcb": {"isvsvn": 2}, "tcbDate": "2025-06-01T00:00:00Z", "tcbStatus": "OutOfDate"}
+    identity = module(id="TDX_03", mrsigner="11" * 48, tcbLevels=[module_level])
+    return {"tdxModule": module(), "tdxModuleIdentities": [identity], "tcbLevels": [only]} | changes
+
+
 def parse(version: int = 3, /, **changes: Any) -> TCBInfo:
     return parse_tcb_info(json.dumps(members(version) | changes).encode())
 
@@ -69,8 +81,8 @@ def test_every_field_is_read(version: int) -> None:
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_levels_keep_their_order(version: int) -> None:
-    levels = [level(version, tcbStatus=str(status)) for status in TCBStatus]
-    assert [each.status for each in parse(version, tcbLevels=levels).levels] == list(TCBStatus)
+    levels = [level(version, tcbStatus=str(status)) for status in LEVEL_STATUSES]
+    assert [each.status for each in parse(version, tcbLevels=levels).levels] == list(LEVEL_STATUSES)
 
 
 def test_a_level_without_advisories_has_none() -> None:
@@ -84,9 +96,9 @@ def test_a_component_without_type_has_no_name() -> None:
     assert parse(tcbLevels=[bare]).component_names == ("",) * 16
 
 
-@pytest.mark.parametrize("tee", ["SGX", "TDX"])
-def test_it_says_which_tee_it_is_for(tee: str) -> None:
-    assert parse(id=tee).tee_id == tee
+def test_it_says_which_tee_it_is_for() -> None:
+    assert parse(id="SGX").tee_id == "SGX"
+    assert parse(id="TDX", **tdx_members()).tee_id == "TDX"
 
 
 @pytest.mark.parametrize(("version", "name"), [(version, name) for version in (2, 3) for name in members(version)])
@@ -222,3 +234,61 @@ def test_any_member_of_a_level_too(name: str, value: Any) -> None:
         parse(tcbLevels=[level(**{name: value})])
     except VerdictdError as error:
         assert "tcbLevels" in error.message  # noqa: PT017 - it says where
+
+
+# --- what only TDX has ---
+
+
+def test_what_only_tdx_has_is_read() -> None:
+    info = parse(id="TDX", **tdx_members())
+    assert info.levels[0].tdx_components == bytes(range(16))
+    assert info.tdx_component_names == tuple(f"td {svn}" for svn in range(16))
+    assert info.tdx_modules[0] == TDXModule(bytes(48), bytes(8), b"\xff" * 8)
+    assert info.tdx_modules[3].mr_signer == b"\x11" * 48
+    (only,) = info.tdx_modules[3].levels
+    assert (only.isv_svn, only.status, only.advisory_ids) == (2, TCBStatus.OUT_OF_DATE, ())
+
+
+def test_of_sgx_nothing_of_that_is_read() -> None:
+    info = parse(id="SGX", **tdx_members(tdxModule=7, tdxModuleIdentities=7))
+    assert (info.levels[0].tdx_components, info.tdx_modules, info.tdx_component_names) == (b"", {}, ())
+
+
+def test_older_tcb_info_has_no_identities_of_modules() -> None:
+    members = tdx_members()
+    del members["tdxModuleIdentities"]
+    assert list(parse(id="TDX", **members).tdx_modules) == [0]
+
+
+def test_the_id_of_a_module_is_read_in_any_case_and_others_are_passed_over() -> None:
+    identities = [tdx_members()["tdxModuleIdentities"][0] | {"id": name} for name in ("tdx_0a", "TDX_1", "TDX_GG", "X")]
+    assert sorted(parse(id="TDX", **tdx_members(tdxModuleIdentities=identities)).tdx_modules) == [0, 10]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tdxModule": None},
+        {"tdxModule": module(mrsigner="00")},
+        {"tdxModule": module(attributes=7)},
+        {"tdxModuleIdentities": {}},
+        {"tdxModuleIdentities": tdx_members()["tdxModuleIdentities"] * 2},
+        {"tdxModuleIdentities": [module(id="TDX_00", tcbLevels=[])]},
+        {"tdxModuleIdentities": [module(id="TDX_01", tcbLevels=[])]},
+        {"tdxModuleIdentities": [module(id="TDX_01", tcbLevels=[{}])]},
+        {"tdxModuleIdentities": [module(tcbLevels=[])]},
+        {"tcbLevels": [level(3)]},
+        {"tcbLevels": [level(3, tcb=level(3)["tcb"] | {"tdxtcbcomponents": [{"svn": 1}] * 15})]},
+        {"tcbLevels": [level(3, tcb=level(3)["tcb"] | {"tdxtcbcomponents": [{"svn": 256}] * 16})]},
+        {"tcbLevels": [level(3, tcb=level(3)["tcb"] | {"tdxtcbcomponents": [{"svn": 1, "type": 7}] * 16})]},
+    ],
+)
+def test_what_is_wrong_with_it_is_malformed(changes: dict[str, Any]) -> None:
+    with pytest.raises(MalformedError):
+        parse(id="TDX", **tdx_members(**changes))
+
+
+def test_a_status_that_no_level_has_is_refused() -> None:
+    for status in set(TCBStatus) - set(LEVEL_STATUSES):
+        with pytest.raises(UnsupportedError):
+            parse(tcbLevels=[level(3, tcbStatus=str(status))])

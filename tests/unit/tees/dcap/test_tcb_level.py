@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verdictd.tees.dcap.acceptance import TCBStatus
+from verdictd.tees.dcap.acceptance import LEVEL_STATUSES, TCBStatus
 from verdictd.tees.dcap.pck import PlatformIdentity
 from verdictd.tees.dcap.qe_identity import QEIdentity, QETCBLevel
 from verdictd.tees.dcap.tcb_info import TCBInfo, TCBLevel
 from verdictd.tees.dcap.tcb_level import converge, describe_shortfall, find_level, find_qe_level
 
 DATE = datetime(2026, 1, 31, tzinfo=UTC)
-UP_TO_DATE, SW, CONFIG, CONFIG_SW, OUT, OUT_CONFIG, REVOKED = TCBStatus
+UP_TO_DATE, SW, CONFIG, CONFIG_SW, OUT, OUT_CONFIG, REVOKED = LEVEL_STATUSES
 
 # Intel's quote verification library, `convergeTcbStatusWithQeTcbStatus`, row by row: the platform's status, and what
 # becomes of it with a quoting enclave that is up to date, out of date, and revoked.
-CONVERGENCE = {
+CONVERGENCE: dict[TCBStatus, tuple[TCBStatus, TCBStatus, TCBStatus]] = {
     UP_TO_DATE: (UP_TO_DATE, OUT, REVOKED),
     SW: (SW, OUT, REVOKED),
     CONFIG: (CONFIG, OUT_CONFIG, REVOKED),
@@ -29,13 +29,13 @@ CONVERGENCE = {
 }
 
 
-@pytest.mark.parametrize("platform", TCBStatus)
+@pytest.mark.parametrize("platform", LEVEL_STATUSES)
 def test_the_whole_table(platform: TCBStatus) -> None:
     assert tuple(converge(platform, qe) for qe in (UP_TO_DATE, OUT, REVOKED)) == CONVERGENCE[platform]
 
 
 @pytest.mark.parametrize("quoting_enclave", [SW, CONFIG, CONFIG_SW, OUT_CONFIG])
-@pytest.mark.parametrize("platform", TCBStatus)
+@pytest.mark.parametrize("platform", LEVEL_STATUSES)
 def test_a_status_that_quoting_enclaves_do_not_have_means_nothing(
     platform: TCBStatus, quoting_enclave: TCBStatus
 ) -> None:
@@ -45,8 +45,8 @@ def test_a_status_that_quoting_enclaves_do_not_have_means_nothing(
 
 def test_a_quoting_enclave_never_makes_a_status_better() -> None:
     order = (UP_TO_DATE, SW, CONFIG, CONFIG_SW, OUT, OUT_CONFIG, REVOKED)
-    for platform in TCBStatus:
-        for quoting_enclave in TCBStatus:
+    for platform in LEVEL_STATUSES:
+        for quoting_enclave in LEVEL_STATUSES:
             together = converge(platform, quoting_enclave)
             assert together is None or order.index(together) >= order.index(platform)
             assert (

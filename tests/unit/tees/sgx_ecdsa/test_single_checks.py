@@ -32,13 +32,14 @@ from tests.unit.tees.inputs import (
     with_sgx_extension,
     with_signer,
     with_tcb_info,
+    with_tdx_tcb_info,
 )
 from tests.unit.tees.simulated import AT, REPORT_DATA, key_usage, other, platform, roots_of, with_extension
 from verdictd.core.checks import CheckResult
 from verdictd.simulator.certificate_builder import simulated_name
 from verdictd.simulator.keys import generate_key, raw_public_key
 from verdictd.simulator.quote_builder import encode_report
-from verdictd.tees.dcap.acceptance import ANY_STATUS_BUT_REVOKED, Acceptance, TCBStatus
+from verdictd.tees.dcap.acceptance import ANY_STATUS_BUT_REVOKED, LEVEL_STATUSES, Acceptance, TCBStatus
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.sgx_ecdsa.verifier import REQUIREMENTS
 
@@ -136,7 +137,7 @@ def with_zero_signature(item: str) -> Input:
 
 
 def accepting_every_status(item: Input) -> Input:
-    return replace(item, acceptance=Acceptance(tcb_statuses=frozenset(TCBStatus)))
+    return replace(item, acceptance=Acceptance(tcb_statuses=frozenset(LEVEL_STATUSES)))
 
 
 def accepting_expired(item: Input) -> Input:
@@ -164,7 +165,7 @@ def short_of_pce_svn() -> Input:
 
 def all_but(status: TCBStatus) -> Input:
     """A platform at a status, with an acceptance of every other one."""
-    statuses = frozenset(TCBStatus) - {status}
+    statuses = frozenset(LEVEL_STATUSES) - {status}
     return Input(sim=platform().with_tcb_status(status), acceptance=Acceptance(tcb_statuses=statuses))
 
 
@@ -264,7 +265,7 @@ QUOTE_CASES = [
         "debug, and every status accepted",
         lambda: Input(
             quote=platform().quote(report_data=REPORT_DATA, debug=True),
-            acceptance=Acceptance(tcb_statuses=frozenset(TCBStatus), allow_expired_collateral=True),
+            acceptance=Acceptance(tcb_statuses=frozenset(LEVEL_STATUSES), allow_expired_collateral=True),
         ),
     ),
 ]
@@ -412,7 +413,7 @@ def document_cases(item: str, make: Callable[..., Input], not_genuine: frozenset
 DOCUMENT_CASES = [
     *document_cases("tcb_info", with_tcb_info, NEEDS_TCB_INFO_GENUINE),
     *document_cases("qe_identity", with_qe_identity, NEEDS_QE_IDENTITY_GENUINE),
-    Case("tcb_info.id", "TDX", lambda: with_tcb_info(tee_id="TDX"), NEEDS_TCB_INFO),
+    Case("tcb_info.id", "TDX", with_tdx_tcb_info, NEEDS_TCB_INFO),
     Case("qe_identity.id", "TD_QE", lambda: with_qe_identity(enclave_id="TD_QE"), NEEDS_QE_IDENTITY),
     Case("qe_identity.id", "QVE", lambda: with_qe_identity(enclave_id="QVE"), NEEDS_QE_IDENTITY),
     Case("tcb_info.signature", "tcbType 1", lambda: with_tcb_info(tcb_type=1), NEEDS_TCB_INFO_GENUINE),
@@ -479,7 +480,7 @@ TCB_CASES = [
         for number in range(16)
     ],
     Case("tcb.level", "PCESVN one below", short_of_pce_svn, NEEDS_LEVELS),
-    *[Case("tcb.status", str(status), partial(all_but, status)) for status in TCBStatus],
+    *[Case("tcb.status", str(status), partial(all_but, status)) for status in LEVEL_STATUSES],
     Case(
         "tcb.status",
         "Revoked, where any is accepted",
@@ -499,7 +500,7 @@ TCB_CASES = [
             f"a QE's status without meaning, {status}",
             partial(accepting_every_status, with_qe_level(status)),
         )
-        for status in sorted(set(TCBStatus) - {TCBStatus.UP_TO_DATE, TCBStatus.OUT_OF_DATE, TCBStatus.REVOKED})
+        for status in sorted(set(LEVEL_STATUSES) - {TCBStatus.UP_TO_DATE, TCBStatus.OUT_OF_DATE, TCBStatus.REVOKED})
     ],
     Case("tcb.advisories", "the platform's", lambda: denied("INTEL-SA-00334")),
     Case("tcb.advisories", "the quoting enclave's", denied_of_qe),

@@ -1,0 +1,1 @@
+"""Intel TDX: a trust domain quoted with ECDSA, as rats-tls's instance of that name."""
