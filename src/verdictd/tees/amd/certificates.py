@@ -5,6 +5,7 @@ A `Verified…` value can be had only from the function here that verifies it, s
 Spec: AMD 57230, VCEK Certificate and KDS Interface Specification, chapters 2 and 3; 58217 for VLEK.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -73,7 +74,16 @@ def verify_chain(pem: bytes, roots: AMDRoots) -> VerifiedAMDChain:
         MalformedError, LimitExceededError: not two PEM certificates.
         AuthenticityError: it does not hold, or does not end in a trusted root.
     """
-    ders = decode_pem(pem, "the chain")
+    return verify_chain_certificates(decode_pem(pem, "the chain"), roots)
+
+
+def verify_chain_certificates(ders: Sequence[bytes], roots: AMDRoots) -> VerifiedAMDChain:
+    """Like `verify_chain`, for the certificates' DER.
+
+    Raises:
+        MalformedError, LimitExceededError: not two certificates.
+        AuthenticityError: it does not hold, or does not end in a trusted root.
+    """
     if len(ders) != _CHAIN_LENGTH:
         raise MalformedError(f"the chain holds {len(ders)} certificates, expected an ASK or ASVK and an ARK")
     root = roots.find(ders[1])
@@ -117,7 +127,7 @@ def verify_leaf(der: bytes, chain: VerifiedAMDChain) -> VerifiedEndorsementKey:
     if found.common_name != _SUBJECTS[chain.key_type]:
         raise AuthenticityError(f"{what} is named {found.common_name!r:.60}, expected {_SUBJECTS[chain.key_type]}")
     require_algorithm(found.algorithm, found.inner_algorithm, what)
-    verify_signature(chain.intermediate.key, found.signature, found.body, what, str(chain.intermediate))
+    verify_signature(chain.intermediate.key, found.signature, found.body, what, chain.intermediate)
     own = {name: value for name, value in found.extensions.items() if name.startswith(ARC)}
     return VerifiedEndorsementKey(
         chain=chain,

@@ -22,6 +22,7 @@ from verdictd.core.der import (
     Element,
     parse_unsigned,
     read_element,
+    read_spans,
 )
 from verdictd.core.errors import MalformedError
 from verdictd.tees.amd.signed import read_envelope, read_members
@@ -41,6 +42,7 @@ _PIVOT: Final = 50
 """Years below it are of this century (RFC 5280, 4.1.2.5.1)."""
 _TRUE: Final = b"\xff"
 _CRITICAL_PARTS: Final = 3
+_EXTENSION_TAGS: Final = [OBJECT_IDENTIFIER, OCTET_STRING]
 
 
 class KeyCertificate(NamedTuple):
@@ -117,18 +119,18 @@ def _read_key(element: Element, what: str) -> ec.EllipticCurvePublicKey:
 
 def _read_extensions(element: Element, what: str) -> Mapping[bytes, bytes]:
     found: dict[bytes, bytes] = {}
+    data = element.data
     for extension in read_members(element, _EXTENSIONS, f"the extensions of {what}"):
-        parts = extension.expect(SEQUENCE, "an extension").children()
-        if len(parts) == _CRITICAL_PARTS:
-            flag = parts.pop(1).expect(BOOLEAN, "the flag of an extension")
-            state = "critical" if flag.value == _TRUE else "marked in a way that is not DER"
+        parts = read_spans(data, extension.expect(SEQUENCE, "an extension").value_start, extension.end)
+        if len(parts) == _CRITICAL_PARTS and parts[1][0] == BOOLEAN:
+            state = "critical" if data[slice(*parts[1][1:])] == _TRUE else "marked in a way that is not DER"
             raise MalformedError(f"{what} has an extension that is {state}, expected none")
-        if len(parts) != _CRITICAL_PARTS - 1:
+        if [tag for tag, _, _ in parts] != _EXTENSION_TAGS:
             raise MalformedError(f"{what} has an extension that is not a name and a value")
-        name = parts[0].expect(OBJECT_IDENTIFIER, "the name of an extension").value
+        name, value = (data[start:end] for _, start, end in parts)
         if name in found:
             raise MalformedError(f"{what} has an extension twice")
-        found[name] = parts[1].expect(OCTET_STRING, "the value of an extension").value
+        found[name] = value
     return found
 
 
@@ -145,7 +147,8 @@ def _read_time(element: Element, what: str) -> datetime:
         text = (b"20" if int(text[:2]) < _PIVOT else b"19") + text
     elif element.tag != _GENERALIZED_TIME or not _GENERALIZED_PATTERN.fullmatch(text):
         raise MalformedError(f"the validity of {what} is not written as RFC 5280 has it")
+    month, day, hour, minute, second = (int(text[place : place + 2]) for place in range(4, 14, 2))
     try:
-        return datetime.strptime(text.decode("ascii"), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+        return datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
         raise MalformedError(f"the validity of {what} is no date: {error}") from error

@@ -44,8 +44,11 @@ class AMDRoots:
     """All the roots that are trusted; several for one product are allowed. Empty roots are refused."""
 
     roots: tuple[AMDRoot, ...]
+    key: str = field(init=False)
+    """Tells one set of roots from another: facts that were established under a set are remembered under its key."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "key", ",".join(f"{root.product} {root.fingerprint}" for root in self.roots))
         if not self.roots:
             raise ConfigError("no root of AMD's is given", remedy="name at least one with --amd-root, or leave it out")
 

@@ -86,8 +86,10 @@ def require_algorithm(outer: bytes, inner: Element, what: str) -> None:
         raise AuthenticityError(f"{what} is not signed with RSASSA-PSS, SHA-384 and {_SALT_BYTES} bytes of salt")
 
 
-def verify_signature(key: rsa.RSAPublicKey, signature: bytes, body: bytes, what: str, issuer: str) -> None:
+def verify_signature(key: rsa.RSAPublicKey, signature: bytes, body: bytes, what: str, issuer: object) -> None:
     """Verify a signature, which has the length of the key (RFC 8017, 8.1.2): the library takes one without zeros too.
+
+    The issuer is written only into a refusal: that takes a while.
 
     Raises:
         AuthenticityError: it does not verify.

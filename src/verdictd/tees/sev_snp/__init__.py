@@ -1,0 +1,1 @@
+"""SEV-SNP: attestation reports of AMD's secure processor, appraised under AMD's endorsement keys."""
