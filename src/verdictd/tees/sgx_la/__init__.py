@@ -1,0 +1,1 @@
+"""SGX local reports: what a CPU measured, with a MAC that only the same machine can check."""
