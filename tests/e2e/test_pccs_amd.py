@@ -4,10 +4,10 @@ from pathlib import Path
 
 from tests.e2e.collateral_services import RunningCache, cache, make_vendor, request, vendor
 from tests.e2e.processes import run
-from verdictd.pccs.amd.kds import kds_target
-from verdictd.pccs.amd.roots import load_amd_roots
+from verdictd.collateral.amd_names import AMDCertificateName
+from verdictd.collateral.kds import kds_target
+from verdictd.configuration.amd_trust_files import load_amd_roots
 from verdictd.pccs.amd.verification import AMDVerifier
-from verdictd.pccs.model import AMDCertificateName
 
 LEAF = AMDCertificateName("vcek", "Milan", "leaf", bytes(range(64)), bytes([3, 0, 0, 0, 0, 0, 8, 115]))
 CHAIN = AMDCertificateName("vcek", "Milan", "cert_chain")

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from verdictd.collateral.items import ItemKey, VerifiedItem
 from verdictd.collateral.store import OfferOutcome, OfferStatus, describe_sequence
-from verdictd.tees.dcap.context import format_instant
+from verdictd.tees.timed_checklist import format_instant
 
 
 def explain_missing(

@@ -8,9 +8,9 @@ from threading import Lock
 
 from verdictd.collateral.items import CollateralItem, ItemKey, VerifiedItem, verify_item
 from verdictd.core.errors import VerdictdError
-from verdictd.tees.dcap.context import format_instant
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
+from verdictd.tees.timed_checklist import format_instant
 
 
 class OfferStatus(StrEnum):

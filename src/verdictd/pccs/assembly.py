@@ -12,16 +12,16 @@ from secrets import token_hex
 from typing import Final
 
 from verdictd.collateral.http_client import BoundedHTTPClient, Retries, tls_context
+from verdictd.collateral.kds import KDSUpstream
 from verdictd.collateral.pccs_client import PCCSClient
 from verdictd.collateral.pccs_urls import PCCSAddress
 from verdictd.collateral.proxies import proxy_for
+from verdictd.configuration.amd_trust_files import load_amd_roots
 from verdictd.configuration.trust_files import load_trust_roots
 from verdictd.core.errors import ConfigError
 from verdictd.pccs.amd.cache import StoredAMDCache
 from verdictd.pccs.amd.fetching import AMDFetcher
 from verdictd.pccs.amd.held import HeldAMD
-from verdictd.pccs.amd.kds import KDSUpstream
-from verdictd.pccs.amd.roots import load_amd_roots
 from verdictd.pccs.amd.verification import AMDVerifier
 from verdictd.pccs.asking import Asking, OnUpstream, UnknownBudget, ignore_upstream
 from verdictd.pccs.collateral_cache import StoredCollateralCache

@@ -15,21 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Final, TypeAlias, cast, get_args
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.collateral.items import CollateralItem, ItemKind
 from verdictd.collateral.pccs_urls import APIVersion, Update
 from verdictd.collateral.source_names import one_line
 from verdictd.core.errors import MalformedError
 from verdictd.core.result import JSONValue
 from verdictd.pccs.bundle_members import EntryMembers, read_hex
-from verdictd.pccs.model import (
-    AMDCertificateName,
-    AMDKeyType,
-    AMDProduct,
-    Edition,
-    Platform,
-    PlatformKey,
-    RawTCB,
-)
+from verdictd.pccs.model import AMDKeyType, AMDProduct, Edition, Platform, PlatformKey, RawTCB
 from verdictd.pccs.pck_offers import OfferedPCKSet
 from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
 

@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.collateral.items import CollateralItem, VerifiedItem, verify_item
 from verdictd.core.errors import VerdictdError
 from verdictd.pccs.bundle_entries import BundledAMD, BundledCollateral, BundleEntry
-from verdictd.pccs.model import AMDCertificateName, Edition, PCKSet
+from verdictd.pccs.model import Edition, PCKSet
 from verdictd.pccs.parts import Cache
 from verdictd.pccs.pck_offers import OfferedPCKSet, earliest_expiry, verify_pck_set
 from verdictd.tees.dcap.memory import FactMemory

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.collateral.items import VerifiedItem
 from verdictd.collateral.pccs_urls import APIVersion, Update
 from verdictd.tees.dcap.pck import PCKCAType
@@ -192,24 +193,6 @@ class AppraisalPolicy:
     fmspc: bytes
     is_default: bool
     text: str
-
-
-class AMDCertificateName(NamedTuple):
-    """What AMD's key distribution service is asked for.
-
-    Attributes:
-        key_type: whose endorsement key.
-        product: see `AMDProduct`.
-        what: the leaf, the chain above it, or its CRL.
-        chip_id: 64 bytes (8 for Turin) for a VCEK, else empty.
-        tcb: 8 bytes, little-endian as in a report, for a leaf, else empty.
-    """
-
-    key_type: AMDKeyType
-    product: AMDProduct
-    what: Literal["leaf", "cert_chain", "crl"]
-    chip_id: bytes = b""
-    tcb: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemName, VerifiedItem
 from verdictd.pccs.model import (
-    AMDCertificateName,
     AMDItem,
     AMDSummary,
     AppraisalPolicy,

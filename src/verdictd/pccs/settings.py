@@ -11,14 +11,13 @@ from typing import Final
 
 from verdictd.collateral.pccs_urls import PCCSAddress, parse_pccs_url
 from verdictd.configuration.address import Address
+from verdictd.configuration.amd_trust_files import AMD
 from verdictd.configuration.log_choice import LogFormat, LogLevel
 from verdictd.configuration.trust_files import INTEL
 from verdictd.core.errors import ConfigError
 from verdictd.pccs.asking import DEFAULT_UNKNOWN_PER_SECOND
 from verdictd.pccs.model import Mode
 
-AMD: Final = "amd"
-"""In a list of AMD's roots: the ARKs that AMD vouches for real processors with."""
 AMD_KDS_URL: Final = "https://kdsintf.amd.com"
 DEFAULT_LISTEN: Final = Address("127.0.0.1", 8081)
 DEFAULT_REFRESH_PERIOD: Final = timedelta(hours=24)

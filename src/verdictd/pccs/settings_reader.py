@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from verdictd.collateral.pccs_urls import alibaba_pccs_url, parse_pccs_url
 from verdictd.configuration.address import parse_address
+from verdictd.configuration.amd_trust_files import AMD
 from verdictd.configuration.layers import (
     Layer,
     PlainValue,
@@ -34,7 +35,7 @@ from verdictd.configuration.values import (
 )
 from verdictd.core.errors import ConfigError
 from verdictd.pccs.model import Mode
-from verdictd.pccs.settings import AMD, Limits, Settings, check_settings, parse_token_hash
+from verdictd.pccs.settings import Limits, Settings, check_settings, parse_token_hash
 
 VARIABLES: Final = {
     "PCCS_DATABASE": "database",

@@ -16,9 +16,9 @@ from verdictd.pccs.errors import StorageError
 from verdictd.pccs.leasing import leased, name_holder
 from verdictd.pccs.model import Edition, StoredItem
 from verdictd.pccs.ports import Storage
-from verdictd.tees.dcap.context import format_instant
 from verdictd.tees.dcap.memory import FactMemory
 from verdictd.tees.dcap.trust_roots import TrustRoots
+from verdictd.tees.timed_checklist import format_instant
 
 _MAX_FAILURES: Final = 1024
 _RECENT_SHARE: Final = 4

@@ -7,7 +7,7 @@ from verdictd.core.errors import CollateralUnavailableError, VerdictdError
 from verdictd.pccs.asking import is_not_there
 from verdictd.pccs.errors import INTEGRITY, NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, UnavailableError
 from verdictd.pccs.model import Attempt, Mode
-from verdictd.tees.dcap.context import format_instant
+from verdictd.tees.timed_checklist import format_instant
 
 
 def explain_unavailable(

@@ -35,11 +35,11 @@ class Endorser:
         fmspc: bytes | None = None,
         tee: str = "SGX",
     ) -> CollateralItem:
+        said = self.platform.tdx_tcb_info_spec() if tee == "TDX" else self.platform.tcb_info_spec()
         spec = replace(
-            self.platform.tcb_info_spec(),
+            said,
             evaluation_data_number=number,
             fmspc=fmspc or self.fmspc,
-            tee_id=tee,
             issue_date=START + day * DAY,
             next_update=START + (day + days) * DAY,
         )

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 from tests.unit.pccs.memory_cache import MemoryCache
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.collateral.items import CollateralItem, ItemKind, split_collateral
 from verdictd.pccs.bundle_entries import BundledCollateral
 from verdictd.pccs.importing import Importer, ImportOutcome
-from verdictd.pccs.model import STANDARD, AMDCertificateName, Edition, Platform, PlatformKey, RawTCB
+from verdictd.pccs.model import STANDARD, Edition, Platform, PlatformKey, RawTCB
 from verdictd.pccs.pck_offers import OfferedPCKSet
 from verdictd.simulator.family import FamilyMember
 from verdictd.simulator.pck_certificates import PCKIssuer, own_member

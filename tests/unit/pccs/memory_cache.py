@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import le
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemName, VerifiedItem, verify_item
 from verdictd.core.errors import AuthenticityError
 from verdictd.pccs.errors import UnavailableError
 from verdictd.pccs.model import (
-    AMDCertificateName,
     AMDItem,
     AMDSummary,
     AppraisalPolicy,

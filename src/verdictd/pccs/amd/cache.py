@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from random import SystemRandom
 from typing import Final, get_args
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.core.errors import VerdictdError
 from verdictd.pccs.amd.fetching import AMDFetcher
 from verdictd.pccs.amd.held import HeldAMD
 from verdictd.pccs.amd.refusals import describe, offline
 from verdictd.pccs.amd.verification import AMDVerifier
 from verdictd.pccs.errors import UnavailableError
-from verdictd.pccs.model import AMDCertificateName, AMDItem, AMDKeyType, AMDProduct, Mode
+from verdictd.pccs.model import AMDItem, AMDKeyType, AMDProduct, Mode
 from verdictd.pccs.ports import AMDStorage
 from verdictd.pccs.refreshing import shorten
 from verdictd.pccs.unavailable import require_refreshing

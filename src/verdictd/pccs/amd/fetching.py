@@ -5,18 +5,19 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.collateral.deadline import Deadline, MonotonicClock
+from verdictd.collateral.kds import KDSUpstream
 from verdictd.collateral.single_flight import SingleFlight
 from verdictd.core.errors import CollateralUnavailableError, VerdictdError
 from verdictd.pccs.amd.held import HeldAMD
-from verdictd.pccs.amd.kds import KDSUpstream
 from verdictd.pccs.amd.recent_refusals import RecentRefusals
 from verdictd.pccs.amd.refusals import busy, explain_failure, is_not_there, not_in_time, require_unmasked
 from verdictd.pccs.amd.verification import AMDVerifier
 from verdictd.pccs.asking import Asking
 from verdictd.pccs.errors import StorageError, UnavailableError
 from verdictd.pccs.leasing import leased
-from verdictd.pccs.model import AMDCertificateName, AMDItem
+from verdictd.pccs.model import AMDItem
 from verdictd.pccs.ports import Storage
 
 _MAX_WAITING: Final = 64

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final, get_args
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.core.errors import VerdictdError
 from verdictd.pccs.amd.refusals import revoked
 from verdictd.pccs.amd.verification import AMDVerifier, VerifiedAMD
-from verdictd.pccs.model import AMDCertificateName, AMDItem, AMDKeyType
+from verdictd.pccs.model import AMDItem, AMDKeyType
 from verdictd.pccs.ports import AMDStorage
 
 _MEMORY_LASTS: Final = timedelta(seconds=60)

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final, NamedTuple
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.pccs.errors import UnavailableError
-from verdictd.pccs.model import AMDCertificateName
 
 SHORTEST_PAUSE: Final = timedelta(seconds=10)
 """AMD's service gives about one certificate in this time to an address."""

@@ -4,10 +4,11 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.core.errors import CollateralUnavailableError, VerdictdError
 from verdictd.pccs.errors import INTEGRITY, NO_CACHE_DATA, NOT_NOW, UPSTREAM_FAILED, StorageError, UnavailableError
-from verdictd.pccs.model import AMDCertificateName, Attempt
-from verdictd.tees.dcap.context import format_instant
+from verdictd.pccs.model import Attempt
+from verdictd.tees.timed_checklist import format_instant
 
 _NOT_THERE: Final = frozenset(
     {

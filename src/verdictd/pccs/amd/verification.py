@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.core.errors import AuthenticityError, MalformedError
 from verdictd.pccs.errors import NO_CACHE_DATA, UnavailableError
-from verdictd.pccs.model import AMDCertificateName, AMDItem, AMDKeyType, AMDProduct
+from verdictd.pccs.model import AMDItem, AMDKeyType, AMDProduct
 from verdictd.pccs.ports import AMDStorage
 from verdictd.tees.amd.certificates import VerifiedAMDChain, verify_chain, verify_leaf
 from verdictd.tees.amd.revocation import verify_crl

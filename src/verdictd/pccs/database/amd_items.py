@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select, update
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.core.errors import MalformedError, UnsupportedError, VerdictdError
 from verdictd.core.limits import MAX_CRL_BYTES
 from verdictd.pccs.database.connections import Database
@@ -13,7 +14,7 @@ from verdictd.pccs.database.row_warnings import RowWarnings
 from verdictd.pccs.database.sizes import check_content, check_text
 from verdictd.pccs.database.tables import AMD_ITEMS
 from verdictd.pccs.database.upserts import insert_into
-from verdictd.pccs.model import AMDCertificateName, AMDItem, AMDKeyType, AMDProduct, AMDSummary
+from verdictd.pccs.model import AMDItem, AMDKeyType, AMDProduct, AMDSummary
 
 AMDVerifier: TypeAlias = Callable[[AMDItem], None]
 """Raises a `VerdictdError` where an item does not hold up to the pinned root of its product, or is not as it says."""

@@ -8,17 +8,18 @@ from typing import cast
 
 import pytest
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.http_client import BoundedHTTPClient, HTTPAnswer
+from verdictd.collateral.kds import KDSUpstream
 from verdictd.core.errors import CollateralUnavailableError
 from verdictd.pccs.amd.cache import StoredAMDCache
 from verdictd.pccs.amd.fetching import AMDFetcher
 from verdictd.pccs.amd.held import HeldAMD
-from verdictd.pccs.amd.kds import KDSUpstream
 from verdictd.pccs.amd.verification import AMDVerifier
 from verdictd.pccs.database import open_storage
 from verdictd.pccs.database.storage import DatabaseStorage
-from verdictd.pccs.model import AMDCertificateName, Mode
+from verdictd.pccs.model import Mode
 from verdictd.simulator.amd_pki import AMDPKI, create_amd_pki
 from verdictd.simulator.kds_api import answer_kds
 from verdictd.tees.amd.roots import AMDRoots, parse_amd_roots

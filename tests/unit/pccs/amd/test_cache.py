@@ -10,10 +10,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.unit.pccs.amd.conftest import CHAIN, CHIP, CRL, KDS, LEAF, NOW, VLEK, Clock, Process
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.core.errors import AuthenticityError, VerdictdError
 from verdictd.pccs.amd.cache import StoredAMDCache
 from verdictd.pccs.errors import UnavailableError
-from verdictd.pccs.model import AMDCertificateName, Mode
+from verdictd.pccs.model import Mode
 from verdictd.simulator.amd_certificates import AMDTCB, PSS, SHA384, issue_amd_crl, issue_endorsement_key
 from verdictd.simulator.amd_pki import AMDPKI
 

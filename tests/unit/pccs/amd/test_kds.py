@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verdictd.pccs.amd.kds import kds_target
-from verdictd.pccs.model import AMDCertificateName, AMDProduct
+from verdictd.collateral.amd_names import AMDCertificateName
+from verdictd.collateral.kds import kds_target
+from verdictd.pccs.model import AMDProduct
 from verdictd.pccs.web.routes.amd import read_amd_tcb
 
 RESERVED = {"Milan": (2, 3, 4, 5), "Genoa": (2, 3, 4, 5), "Turin": (4, 5, 6)}

@@ -9,9 +9,10 @@ import pytest
 
 from tests.unit.pccs.amd.conftest import CHAIN, CHIP, CRL, KDS, LEAF, NOW, Clock, Process
 from tests.unit.pccs.amd.test_cache import SVNS, crl, refused
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.pccs.amd.recent_refusals import RecentRefusals
 from verdictd.pccs.errors import UnavailableError
-from verdictd.pccs.model import AMDCertificateName, Mode
+from verdictd.pccs.model import Mode
 from verdictd.simulator.amd_certificates import issue_amd_crl, issue_endorsement_key
 
 Start = Callable[..., Process]

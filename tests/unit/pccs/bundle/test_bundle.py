@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.pccs.filled import AT, DAY, KEY, VCEK, VLEK_CHAIN, collateral_entries, filled_cache, offered
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.collateral.items import CollateralItem, ItemKind
 from verdictd.core.errors import LimitExceededError, MalformedError, UnsupportedError, VerdictdError
 from verdictd.pccs.bundle import MAGIC, MAX_LINE_BYTES, BundleHeader, read_bundle, write_bundle
 from verdictd.pccs.bundle_entries import BundledAMD, BundledCollateral, BundleEntry, encode_line, parse_edition
 from verdictd.pccs.exporting import export_entries, find_absent_families
-from verdictd.pccs.model import AMDCertificateName, Edition, Platform, PlatformKey, RawTCB
+from verdictd.pccs.model import Edition, Platform, PlatformKey, RawTCB
 from verdictd.pccs.pck_offers import OfferedPCKSet
 from verdictd.tees.dcap.collateral import RevocationList, SignedDocument
 

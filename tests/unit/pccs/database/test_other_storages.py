@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.collateral.endorser import DAY, START, Endorser
 from tests.unit.pccs.database.samples import ENC_PPID, change, raw_tcb
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.core.errors import AuthenticityError, LimitExceededError, MalformedError, VerdictdError
 from verdictd.core.limits import MAX_CRL_BYTES, MAX_POLICY_BYTES
 from verdictd.pccs.database import open_storage
@@ -18,7 +19,6 @@ from verdictd.pccs.database.sizes import MAX_FAILURE_CHARACTERS, MAX_NAME_CHARAC
 from verdictd.pccs.database.storage import DatabaseStorage
 from verdictd.pccs.errors import UnavailableError
 from verdictd.pccs.model import (
-    AMDCertificateName,
     AMDItem,
     AMDSummary,
     AppraisalPolicy,

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from threading import Event
 
 from tests.unit.pccs.memory_cache import MemoryAttempts
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.collateral.items import CollateralItem, ItemKey, ItemName, VerifiedItem
 from verdictd.pccs.errors import StorageError, UnavailableError
 from verdictd.pccs.model import (
-    AMDCertificateName,
     AMDItem,
     AMDSummary,
     AppraisalPolicy,

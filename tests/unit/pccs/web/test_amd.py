@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.pccs.web.desk import Desk
 from tests.unit.pccs.web.fakes import amd_item
-from verdictd.pccs.model import AMDCertificateName as Name
+from verdictd.collateral.amd_names import AMDCertificateName as Name
 from verdictd.pccs.model import AMDProduct
 
 CHIP = bytes(range(64))

@@ -7,8 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.unit.pccs.web.desk import ENDORSER, FMSPC, PCK_QUERY, QE_IDENTITY, TCB_INFO, TDX, V4, Desk
 from tests.unit.pccs.web.fakes import amd_item
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.pccs.errors import StorageError
-from verdictd.pccs.model import STANDARD, AMDCertificateName
+from verdictd.pccs.model import STANDARD
 
 
 def samples(desk: Desk) -> dict[tuple[str, ...], float]:

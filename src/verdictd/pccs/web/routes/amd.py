@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
-from verdictd.pccs.model import AMDCertificateName, AMDItem, AMDKeyType, AMDProduct
+from verdictd.collateral.amd_names import AMDCertificateName
+from verdictd.pccs.model import AMDItem, AMDKeyType, AMDProduct
 from verdictd.pccs.ports import AMDCache
 from verdictd.pccs.web.http.answers import CERTIFICATE, CRL, PEM, Answer, make_answer
 from verdictd.pccs.web.http.endpoint import Handler

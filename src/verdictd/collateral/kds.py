@@ -8,12 +8,13 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
 
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.collateral.deadline import Deadline
 from verdictd.collateral.http_client import BoundedHTTPClient, HTTPAnswer
 from verdictd.collateral.pccs_client import require_success
 from verdictd.core.errors import CollateralUnavailableError
 from verdictd.core.limits import MAX_CERTIFICATE_BYTES, MAX_CHAIN_BYTES, MAX_CRL_BYTES
-from verdictd.pccs.model import AMDCertificateName, AMDProduct
+from verdictd.tees.amd.extensions import AMDProduct
 
 DEFAULT_PAUSE_S: Final = 30.0
 """For which the service is left alone where it refuses for being asked too often, and says of no time for how long."""

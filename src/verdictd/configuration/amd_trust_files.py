@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from verdictd.core.errors import ConfigError
 from verdictd.core.limits import MAX_CHAIN_BYTES
-from verdictd.pccs.settings import AMD
 from verdictd.tees.amd.roots import AMDRoot, AMDRoots, amd_roots, parse_amd_roots
+
+AMD: Final = "amd"
+"""In a list of AMD's roots: the ARKs that AMD vouches for real processors with."""
 
 
 def load_amd_roots(names: Sequence[str]) -> AMDRoots:
