@@ -1,0 +1,1 @@
+"""What a confidential VM is measured as, from what it is started with: firmware, kernel, initrd, command line."""
