@@ -18,7 +18,9 @@ from verdictd.ratstls.der import DERElement, DERReader
 from verdictd.ratstls.endorsements import parse_endorsements_extension
 from verdictd.ratstls.evidence import (
     INTEL_QUOTES,
+    NO_FURTHER_TAGS,
     EvidenceKind,
+    FurtherTags,
     PeerEvidence,
     parse_evidence_extension,
     parse_legacy_extension,
@@ -127,7 +129,7 @@ def looks_like_certificate(data: bytes) -> bool:
     return data[:1] == b"\x30" or data.lstrip().startswith(b"-----BEGIN CERTIFICATE-----")
 
 
-def parse_certificate(data: bytes) -> RATSTLSCertificate:
+def parse_certificate(data: bytes, further_tags: FurtherTags = NO_FURTHER_TAGS) -> RATSTLSCertificate:
     """Parse one certificate in DER or PEM, with the evidence and endorsements in it.
 
     Where both formats of evidence are present (Gramine writes both, with two quotes), the interoperable one is the
@@ -135,6 +137,9 @@ def parse_certificate(data: bytes) -> RATSTLSCertificate:
     `LEGACY_KINDS` is. That is safe because only what was read is judged, bound to the key, and believed. Evidence that
     was chosen and cannot be read is an error, never "no evidence", and never a reason to fall back on another.
 
+    Args:
+        data: the certificate.
+        further_tags: kinds of evidence that are read beside those that are built in.
     Raises:
         MalformedError: not exactly one certificate, or any field that cannot be read.
         UnsupportedError: a version field above 3, or evidence of an unknown kind.
@@ -147,11 +152,12 @@ def parse_certificate(data: bytes) -> RATSTLSCertificate:
     if not looks_like_certificate(data):
         raise MalformedError("expected a certificate in PEM or DER, found neither by its first bytes")
     der = bytes(data) if data[:1] == b"\x30" else asn1.decode_pem(data, "CERTIFICATE")
-    return recall("parsed", der, lambda: _parse_der(der))
+    known = ",".join(f"{tag}={kind}" for tag, kind in sorted(further_tags.items()))
+    return recall(f"parsed {known}", der, lambda: _parse_der(der, further_tags))
 
 
-def _parse_der(der: bytes) -> RATSTLSCertificate:
-    """Parse a certificate that is not too long."""
+def _parse_der(der: bytes, further_tags: FurtherTags | None) -> RATSTLSCertificate:
+    """Parse a certificate that is not too long; its evidence only where it is known which there may be."""
     outer = DERReader(der)
     certificate = outer.read(SEQUENCE, "certificate").reader()
     outer.finish("certificate")
@@ -169,7 +175,7 @@ def _parse_der(der: bytes) -> RATSTLSCertificate:
     subject = fields.read(SEQUENCE, "subject")
     spki = fields.read(SEQUENCE, "subjectPublicKeyInfo")
     extensions = _parse_optional_fields(fields)
-    evidence, unread = _find_evidence(extensions)
+    evidence, unread = (None, ()) if further_tags is None else _find_evidence(extensions, further_tags)
     return RATSTLSCertificate(
         der=der,
         tbs=tbs.raw,
@@ -186,8 +192,17 @@ def _parse_der(der: bytes) -> RATSTLSCertificate:
         extensions=extensions,
         evidence=evidence,
         unread_evidence=unread,
-        endorsements=_find_endorsements(extensions, evidence),
+        endorsements=None if further_tags is None else _find_endorsements(extensions, evidence),
     )
+
+
+def read_public_key(der: bytes) -> bytes:
+    """Read the SubjectPublicKeyInfo of a certificate in DER, all of which has to be well-formed, but for its evidence.
+
+    Raises:
+        MalformedError, UnsupportedError, LimitExceededError: as `parse_certificate`.
+    """
+    return _parse_der(der, None).spki_der
 
 
 def _parse_version(fields: DERReader) -> int:
@@ -248,14 +263,16 @@ def _parse_extensions(reader: DERReader) -> tuple[CertificateExtension, ...]:
     return tuple(extensions.values())
 
 
-def _find_evidence(extensions: tuple[CertificateExtension, ...]) -> tuple[PeerEvidence | None, tuple[str, ...]]:
+def _find_evidence(
+    extensions: tuple[CertificateExtension, ...], further_tags: FurtherTags
+) -> tuple[PeerEvidence | None, tuple[str, ...]]:
     values = {extension.oid: extension.value for extension in extensions}
     present = [oid for oid in (EVIDENCE_OID, *LEGACY_KINDS) if oid in values]
     if not present:
         return None, ()
     chosen, *unread = present
     if chosen == EVIDENCE_OID:
-        return parse_evidence_extension(values[chosen]), tuple(unread)
+        return parse_evidence_extension(values[chosen], further_tags), tuple(unread)
     return parse_legacy_extension(values[chosen], LEGACY_KINDS[chosen]), tuple(unread)
 
 

@@ -17,17 +17,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from verdictd.core.errors import LimitExceededError
+from verdictd.core.errors import LimitExceededError, UnsupportedError
 from verdictd.ratstls.binding import REPORT_DATA_BYTES
 from verdictd.ratstls.certificate import (
     ENDORSEMENTS_OID,
     EVIDENCE_OID,
+    LEGACY_KINDS,
     LEGACY_SGX_OID,
     LEGACY_TDX_OID,
     attestation_id,
 )
 from verdictd.ratstls.endorsements import encode_endorsements_extension
 from verdictd.ratstls.evidence import (
+    INTEL_QUOTE_TAG,
+    REPORT_TAGS,
     CertificateFormat,
     EvidenceKind,
     encode_claims_buffer,
@@ -38,7 +41,7 @@ from verdictd.tees.dcap.collateral import Collateral
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 QuoteMaker = Callable[[bytes], bytes]
-"""Makes a quote whose report_data is the 64 bytes given."""
+"""Makes evidence whose report_data is the 64 bytes given."""
 
 MAX_TLS_CERTIFICATE_BYTES: Final = 100 * 1024 - 64
 """What an OpenSSL peer takes in a handshake by default, less the message around the certificate."""
@@ -88,6 +91,7 @@ def build_identity(
     at: datetime,
     key_kind: KeyKind = KeyKind.ECDSA_P256,
     make_quote: QuoteMaker | None = None,
+    evidence_tag: int = INTEL_QUOTE_TAG,
     certificate_format: CertificateFormat = CertificateFormat.INTEROPERABLE,
     custom_claims: Mapping[str, bytes] = _NO_CLAIMS,
     endorsements: Collateral | None = None,
@@ -98,6 +102,7 @@ def build_identity(
         private_key,
         at=at,
         make_quote=make_quote,
+        evidence_tag=evidence_tag,
         certificate_format=certificate_format,
         custom_claims=custom_claims,
         endorsements=endorsements,
@@ -110,6 +115,7 @@ def build_certificate(
     *,
     at: datetime,
     make_quote: QuoteMaker | None = None,
+    evidence_tag: int = INTEL_QUOTE_TAG,
     certificate_format: CertificateFormat = CertificateFormat.INTEROPERABLE,
     custom_claims: Mapping[str, bytes] = _NO_CLAIMS,
     endorsements: Collateral | None = None,
@@ -121,13 +127,14 @@ def build_certificate(
         at: now; the validity begins an hour earlier and ends 365 days later.
         make_quote: called once with the 64 bytes of report_data that bind the key; ``None`` (`nullattester`) for a
             certificate without evidence. Its errors pass through.
+        evidence_tag: the CBOR tag of what `make_quote` makes.
         certificate_format: how to carry the evidence. The legacy one has neither claims nor endorsements.
         custom_claims: names ``[A-Za-z0-9._-]{1,64}`` to values, in order.
         endorsements: collateral to send along.
     Raises:
         ValueError: claims or endorsements where there is nowhere to put them.
         MalformedError: a claim's name, or what `make_quote` returned, is not what it should be.
-        UnsupportedError: `make_quote` returned a quote of an unknown kind.
+        UnsupportedError: `make_quote` returned a quote of an unknown kind, or the legacy format has no place for it.
         LimitExceededError: too many claims, or larger than a TLS peer takes.
         CollateralError: `endorsements` lacks an item.
     """
@@ -146,7 +153,14 @@ def build_certificate(
         key_identifier,
         x509.AuthorityKeyIdentifier(key_identifier.digest, None, None),
     )
-    own = _own_extensions(private_key, make_quote, certificate_format, custom_claims, endorsements)
+    own = _own_extensions(
+        private_key,
+        make_quote,
+        evidence_tag=evidence_tag,
+        certificate_format=certificate_format,
+        custom_claims=custom_claims,
+        endorsements=endorsements,
+    )
     for extension in (*standard, *own):
         builder = builder.add_extension(extension, critical=False)
     der = builder.sign(private_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
@@ -161,6 +175,8 @@ def build_certificate(
 def _own_extensions(
     private_key: PrivateKey,
     make_quote: QuoteMaker | None,
+    *,
+    evidence_tag: int,
     certificate_format: CertificateFormat,
     custom_claims: Mapping[str, bytes],
     endorsements: Collateral | None,
@@ -168,6 +184,8 @@ def _own_extensions(
     takes_more = make_quote is not None and certificate_format is CertificateFormat.INTEROPERABLE
     if (custom_claims or endorsements is not None) and not takes_more:
         raise ValueError("claims and endorsements go only beside evidence in the interoperable format")
+    if endorsements is not None and evidence_tag != INTEL_QUOTE_TAG:
+        raise ValueError("endorsements go only beside Intel quotes")
     if make_quote is None:
         return ()
     spki = private_key.public_key().public_bytes(
@@ -175,15 +193,26 @@ def _own_extensions(
     )
     if certificate_format is CertificateFormat.LEGACY:
         quote = make_quote(hashlib.sha256(spki).digest().ljust(REPORT_DATA_BYTES, b"\x00"))
-        oid = LEGACY_SGX_OID if tell_quote_kind(quote) is EvidenceKind.SGX_ECDSA else LEGACY_TDX_OID
-        return (_extension(oid, quote),)
+        return (_extension(_legacy_oid(quote, evidence_tag), quote),)
     claims_buffer = encode_claims_buffer(hashlib.sha256(spki).digest(), custom_claims)
     quote = make_quote(hashlib.sha256(claims_buffer).digest().ljust(REPORT_DATA_BYTES, b"\x00"))
-    tell_quote_kind(quote)
-    evidence = _extension(EVIDENCE_OID, encode_evidence_extension(quote, claims_buffer))
+    if evidence_tag == INTEL_QUOTE_TAG:
+        tell_quote_kind(quote)
+    evidence = _extension(EVIDENCE_OID, encode_evidence_extension(quote, claims_buffer, evidence_tag))
     if endorsements is None:
         return (evidence,)
     return evidence, _extension(ENDORSEMENTS_OID, encode_endorsements_extension(endorsements))
+
+
+def _legacy_oid(evidence: bytes, evidence_tag: int) -> str:
+    if evidence_tag == INTEL_QUOTE_TAG:
+        return LEGACY_SGX_OID if tell_quote_kind(evidence) is EvidenceKind.SGX_ECDSA else LEGACY_TDX_OID
+    for oid, kind in LEGACY_KINDS.items():
+        if REPORT_TAGS.get(kind) == evidence_tag:
+            return oid
+    raise UnsupportedError(
+        "the legacy format has no place for evidence of this kind", remedy="use the interoperable format"
+    )
 
 
 def _extension(oid: str, value: bytes) -> x509.UnrecognizedExtension:

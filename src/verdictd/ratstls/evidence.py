@@ -59,8 +59,20 @@ _REPORT_TAGS: Final = {
     0x1A7505: EvidenceKind.SEV,
     0x1A7506: EvidenceKind.CSV,
 }
+REPORT_TAGS: Final[Mapping[EvidenceKind, int]] = {
+    EvidenceKind.SGX_LA: 60002,
+    EvidenceKind.SEV_SNP: 0x1A7504,
+    EvidenceKind.SEV: 0x1A7505,
+    EvidenceKind.CSV: 0x1A7506,
+}
+"""The CBOR tag under which each kind of evidence that is no Intel quote is written."""
 _QUOTE_TAGS: Final = frozenset({INTEL_QUOTE_TAG, 0x1A7501})
 _TEE_REPORT_TAGS: Final = frozenset({60001, 0x1A7502})
+KNOWN_TAGS: Final = _QUOTE_TAGS | _TEE_REPORT_TAGS | _REPORT_TAGS.keys()
+"""The CBOR tags that mean something here."""
+FurtherTags = Mapping[int, str]
+"""The CBOR tags of evidence that packages installed beside this one judge, and the names of its kinds."""
+NO_FURTHER_TAGS: Final[FurtherTags] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +98,15 @@ class PeerEvidence:
 
     Attributes:
         certificate_format: how it was carried.
-        kind: what it says it is; told from its tag or object identifier and, for quotes, from its header.
+        kind: what it says it is; told from its tag or object identifier and, for quotes, from its header. An
+            `EvidenceKind`, or one of the further kinds that were asked for.
         evidence: the quote or report, byte for byte.
         claims_buffer: the bytes that the evidence's user data must hash; ``None`` in the legacy format.
         claims: the same, parsed; ``None`` in the legacy format.
     """
 
     certificate_format: CertificateFormat
-    kind: EvidenceKind
+    kind: str
     evidence: bytes
     claims_buffer: bytes | None = None
     claims: Claims | None = None
@@ -139,12 +152,12 @@ def tell_quote_kind(quote: bytes) -> EvidenceKind:
     return kind
 
 
-def _kind_of(tag: int, evidence: bytes) -> EvidenceKind:
+def _kind_of(tag: int, evidence: bytes, further_tags: FurtherTags) -> str:
     if tag in _QUOTE_TAGS:
         return tell_quote_kind(evidence)
     if tag in _TEE_REPORT_TAGS:
         raise UnsupportedError("evidence is a bare Intel TEE report, which only its own machine can check")
-    kind = _REPORT_TAGS.get(tag)
+    kind = _REPORT_TAGS.get(tag) or further_tags.get(tag)
     if kind is None:
         raise UnsupportedError(f"evidence has the unknown CBOR tag {tag}, expected {INTEL_QUOTE_TAG} for a quote")
     return kind
@@ -157,7 +170,7 @@ def _check_evidence_size(evidence: bytes) -> None:
         raise LimitExceededError(f"evidence is {len(evidence)} bytes long, the limit is {MAX_QUOTE_BYTES}")
 
 
-def parse_evidence_extension(value: bytes) -> PeerEvidence:
+def parse_evidence_extension(value: bytes, further_tags: FurtherTags = NO_FURTHER_TAGS) -> PeerEvidence:
     """Parse the value of the interoperable evidence extension (2.23.133.5.4.9), claims included.
 
     Raises:
@@ -176,7 +189,7 @@ def parse_evidence_extension(value: bytes) -> PeerEvidence:
     _check_evidence_size(evidence)
     return PeerEvidence(
         certificate_format=CertificateFormat.INTEROPERABLE,
-        kind=_kind_of(tag, evidence),
+        kind=_kind_of(tag, evidence, further_tags),
         evidence=evidence,
         claims_buffer=claims_buffer,
         claims=parse_claims_buffer(claims_buffer),
@@ -260,6 +273,6 @@ def encode_claims_buffer(public_key_sha256: bytes, custom: Mapping[str, bytes]) 
     return encode_cbor({PUBLIC_KEY_HASH_CLAIM: entry, **{name: bytes(value) for name, value in custom.items()}})
 
 
-def encode_evidence_extension(quote: bytes, claims_buffer: bytes) -> bytes:
-    """Write the value of the interoperable evidence extension for an Intel quote."""
-    return encode_cbor(CBORTag(INTEL_QUOTE_TAG, [quote, claims_buffer]))
+def encode_evidence_extension(evidence: bytes, claims_buffer: bytes, tag: int = INTEL_QUOTE_TAG) -> bytes:
+    """Write the value of the interoperable evidence extension; the tag says what kind of evidence it is."""
+    return encode_cbor(CBORTag(tag, [evidence, claims_buffer]))

@@ -10,7 +10,7 @@ from cryptography import x509
 from OpenSSL import SSL, crypto
 
 from verdictd.core.errors import VerdictdError
-from verdictd.ratstls.certificate import attestation_id, parse_certificate
+from verdictd.ratstls.certificate import attestation_id, read_public_key
 from verdictd.ratstls.certificate_builder import Identity
 from verdictd.ratstls.certificate_memory import recall
 from verdictd.ratstls.channel import Judge, PeerVerdict, Role
@@ -70,7 +70,7 @@ class PeerGate:
         der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         if self._certificate_der is None:
             self._certificate_der = der
-            if not recall("key as used", der, lambda: parse_certificate(der).spki_der == _used_key(certificate)):
+            if not recall("key as used", der, lambda: read_public_key(der) == _used_key(certificate)):
                 self.refuse("the certificate's key is not written as TLS uses it")
                 return
             if self._judge is None:

@@ -21,6 +21,14 @@ from verdictd.simulator.quoting_enclave import unsigned_quote
 from verdictd.simulator.sgx_extension import SGXExtensionSpec
 from verdictd.simulator.state import MAX_PAST_PUBLICATIONS, PlatformState, Publication, RevocationTarget
 from verdictd.simulator.store import load_state, save_state, update_state
+from verdictd.simulator.trust_domain import (
+    BODY_TYPE_TD_10,
+    BODY_TYPE_TD_15,
+    TEE_TYPE_TDX,
+    TrustDomainFields,
+    TrustDomainSpec,
+    td_report_of,
+)
 from verdictd.simulator.vendor import SimulatedVendor, whole_second
 from verdictd.tees.dcap.acceptance import TCBStatus
 
@@ -149,6 +157,32 @@ class SimulatedPlatform(SimulatedVendor):
             pck_chain=self.pki.chain("pck"),
             version=quote_version,
         )
+
+    def td_quote(self, *, report_data: bytes, quote_version: int = 4, **domain: Unpack[TrustDomainFields]) -> bytes:
+        """Quote a trust domain, as the platform's quoting enclave for TDs would.
+
+        Args:
+            report_data: 64 bytes.
+            quote_version: 4 (TDX 1.0) or 5 (TDX 1.5).
+            domain: see `TrustDomainSpec`.
+
+        Raises:
+            ValueError: a field of the wrong size.
+        """
+        parts = self.td_quote_parts(TrustDomainSpec(**domain), report_data=report_data, quote_version=quote_version)
+        return self.sign(parts)
+
+    def td_quote_parts(self, domain: TrustDomainSpec, *, report_data: bytes, quote_version: int = 4) -> QuoteParts:
+        """Return the unsigned parts of a quote of a trust domain, for a test to replace one of them before `sign`."""
+        is_15 = quote_version == 5
+        parts = unsigned_quote(
+            td_report_of(domain, report_data, is_15=is_15),
+            hardware=self.hardware,
+            pck_chain=self.pki.chain("pck"),
+            version=quote_version,
+            enclave_id="TD_QE",
+        )
+        return replace(parts, tee_type=TEE_TYPE_TDX, body_type=BODY_TYPE_TD_15 if is_15 else BODY_TYPE_TD_10)
 
     def sign(
         self, parts: QuoteParts, *, attestation_key: PrivateKey | None = None, pck_key: PrivateKey | None = None

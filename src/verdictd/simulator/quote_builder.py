@@ -1,4 +1,4 @@
-"""Writes SGX quotes of versions 3, 4 and 5 from parts, of which any can be replaced before, or kept from, signing.
+"""Writes quotes of versions 3, 4 and 5 from parts, of which any can be replaced before, or kept from, signing.
 
 What is ``None`` in the parts is filled in by `sign_quote`: a test replaces one field and has everything around it
 signed again, or sets a signature or binding itself and has it kept.
@@ -7,6 +7,7 @@ signed again, or sets a signature or binding itself and has it kept.
 import hashlib
 import struct
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from verdictd.simulator.keys import PrivateKey, raw_public_key, sign_raw
 
@@ -42,6 +43,17 @@ class ReportSpec:
     report_data: bytes | None = None
     reserved: tuple[bytes, bytes, bytes, bytes] = (b"", b"", b"", b"")
 
+    def encode(self) -> bytes:
+        """Write the report body; see `encode_report`."""
+        return encode_report(self)
+
+
+class ReportBody(Protocol):
+    """What a quote says of the workload: an enclave's report, or that of another kind of TEE."""
+
+    def encode(self) -> bytes:
+        """Write it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuoteParts:
@@ -67,7 +79,7 @@ class QuoteParts:
     qe_vendor_id: bytes = INTEL_QE_VENDOR_ID
     user_data: bytes = bytes(20)
     body_type: int = 1
-    report: ReportSpec
+    report: ReportBody
     attestation_key: bytes | None = None
     signature: bytes | None = None
     qe_report: ReportSpec
@@ -158,7 +170,7 @@ def _encode_signed(parts: QuoteParts) -> bytes:
         parts.qe_vendor_id,
         parts.user_data,
     )
-    body = encode_report(parts.report)
+    body = parts.report.encode()
     return header + (struct.pack("<HI", parts.body_type, len(body)) if parts.version == 5 else b"") + body
 
 

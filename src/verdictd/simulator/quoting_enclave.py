@@ -10,7 +10,7 @@ from typing import Literal
 
 from verdictd.simulator.documents import QEIdentitySpec
 from verdictd.simulator.hardware import Hardware
-from verdictd.simulator.quote_builder import QuoteParts, ReportSpec
+from verdictd.simulator.quote_builder import QuoteParts, ReportBody, ReportSpec
 from verdictd.simulator.tcb_levels import qe_levels
 
 EnclaveId = Literal["QE", "QVE", "TD_QE"]
@@ -52,20 +52,24 @@ def qe_identity_spec(
     )
 
 
-def unsigned_quote(report: ReportSpec, *, hardware: Hardware, pck_chain: bytes, version: int) -> QuoteParts:
-    """The parts of a quote of an enclave's report, to be signed.
+def unsigned_quote(
+    report: ReportBody, *, hardware: Hardware, pck_chain: bytes, version: int, enclave_id: EnclaveId = "QE"
+) -> QuoteParts:
+    """The parts of a quote of a workload's report, to be signed.
 
     Args:
-        report: of the workload's enclave.
+        report: of the workload.
         hardware: the platform.
         pck_chain: PEM, the PCK certificate first.
         version: 3, 4 or 5. Later ones than 3 keep the header's two SVNs reserved.
+        enclave_id: which quoting enclave makes it.
 
     Raises:
         ValueError: another version.
     """
     if version not in {3, 4, 5}:
         raise ValueError(f"the quote version must be 3, 4 or 5, not {version}")
+    mr_signer, isv_prod_id, isv_svn = _TOLD_OF[enclave_id]
     return QuoteParts(
         version=version,
         qe_svn=_ISV_SVN if version == 3 else 0,
@@ -76,9 +80,9 @@ def unsigned_quote(report: ReportSpec, *, hardware: Hardware, pck_chain: bytes, 
             cpu_svn=hardware.cpu_svn,
             attributes=_ATTRIBUTES,
             mr_enclave=_MR_ENCLAVE,
-            mr_signer=_MR_SIGNER,
-            isv_prod_id=_ISV_PROD_ID,
-            isv_svn=_ISV_SVN,
+            mr_signer=mr_signer,
+            isv_prod_id=isv_prod_id,
+            isv_svn=isv_svn,
         ),
         qe_auth_data=_AUTH_DATA,
         certification_data=pck_chain + b"\0",

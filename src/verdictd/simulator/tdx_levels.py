@@ -1,7 +1,4 @@
-"""What the vendor says of TDX on the simulated platform: TCB info with the TD's components and the TDX modules.
-
-The platform makes no TD quotes. Its TCB info is what a cache fetches and hands on.
-"""
+"""What the vendor says of TDX on the simulated platform: TCB info with the TD's components and the TDX modules."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

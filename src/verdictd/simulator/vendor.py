@@ -3,7 +3,7 @@
 Formats, extensions and lifetimes are those of Intel's. Time is an argument throughout.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from verdictd.simulator.crl_builder import CRLSpec, RevokedCertificate, issue_crl
@@ -12,6 +12,7 @@ from verdictd.simulator.keys import Credential, PrivateKey, sign_raw
 from verdictd.simulator.quoting_enclave import EnclaveId, qe_identity_spec
 from verdictd.simulator.state import PlatformState, Publication, RevocationTarget
 from verdictd.simulator.tcb_levels import tcb_levels
+from verdictd.simulator.tdx_levels import tdx_tcb_info_spec
 from verdictd.tees.dcap.collateral import Collateral, RevocationList, SignedDocument
 
 SOURCE = "tee-sim"
@@ -30,6 +31,18 @@ class SimulatedVendor(PlatformState):
             pck_crl=self.issue_pck_crl(self.pck_crl_spec(), at),
             root_ca_crl=self.issue_root_ca_crl(self.root_ca_crl_spec(), at),
         )
+
+    def tdx_collateral(self, at: datetime) -> Collateral:
+        """Issue what a verifier of TDX quotes needs, as of `at`; see `collateral`."""
+        return replace(
+            self.collateral(at),
+            tcb_info=self.issue_tcb_info(self.tdx_tcb_info_spec(), at),
+            qe_identity=self.issue_qe_identity(self.qe_identity_spec("TD_QE"), at),
+        )
+
+    def tdx_tcb_info_spec(self, *, publication: Publication | None = None) -> TCBInfoSpec:
+        """What TCB info of TDX says at present, or said in a publication."""
+        return tdx_tcb_info_spec(self.tcb_info_spec(publication=publication), created_at=self.created_at)
 
     def tcb_info_spec(self, *, version: int = 3, publication: Publication | None = None) -> TCBInfoSpec:
         """What TCB info says at present: version 3 as API v4 serves it, 2 as API v3 does; or said in a publication."""

@@ -23,6 +23,7 @@ from verdictd.simulator.pki import CertificateRole
 from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.simulator.quote_builder import QuoteParts
 from verdictd.simulator.sgx_extension import SGXExtensionSpec
+from verdictd.simulator.tdx_levels import tdx_tcb_info_spec
 from verdictd.tees.dcap.collateral import Collateral
 
 LONG_AGO = AT - timedelta(days=60)
@@ -287,7 +288,7 @@ CASES: dict[str, tuple[Damage, str]] = {
     "PCK is for another family": (in_sgx_extension(lambda spec: replace(spec, fmspc=b"OTHER\0")), "tcb_info.fmspc"),
     "TCB info is for another family": (in_tcb_info(lambda spec: replace(spec, fmspc=bytes(6))), "tcb_info.fmspc"),
     "TCB info is for another PCE": (in_tcb_info(lambda spec: replace(spec, pce_id=b"\0\1")), "tcb_info.pce_id"),
-    "TCB info is for TDX": (in_tcb_info(lambda spec: replace(spec, tee_id="TDX")), "tcb_info.id"),
+    "TCB info is for TDX": (in_tcb_info(lambda spec: tdx_tcb_info_spec(spec, created_at=AT)), "tcb_info.id"),
     "TCB info has expired": (
         in_tcb_info(lambda spec: replace(spec, issue_date=LONG_AGO, next_update=YESTERDAY)),
         "tcb_info.validity",

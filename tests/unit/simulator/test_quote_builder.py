@@ -13,7 +13,7 @@ from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.simulator.quote_builder import QuoteParts, ReportSpec, encode_quote, encode_report, sign_quote
 from verdictd.tees.dcap.ecdsa import parse_raw_public_key, verify_raw_signature
 from verdictd.tees.dcap.enclave_report import parse_enclave_report
-from verdictd.tees.dcap.quote import Quote, parse_quote
+from verdictd.tees.dcap.quote import parse_quote
 
 GENUINE_QUOTE = "dcap-cases/quotes/sgx-v3-65e9185fed5be755.bin"
 
@@ -160,7 +160,7 @@ def test_version_5_says_what_its_body_is(platform: SimulatedPlatform) -> None:
 @pytest.mark.parametrize("version", [3, 4, 5])
 def test_signatures_cover_what_they_must(platform: SimulatedPlatform, version: int) -> None:
     raw = platform.quote(report_data=REPORT_DATA, quote_version=version)
-    quote: Quote = parse_quote(raw)
+    quote = parse_quote(raw)
     body_ends = 48 + (6 if version == 5 else 0) + 384
     verify_raw_signature(parse_raw_public_key(quote.attestation_key), quote.signature, raw[:body_ends], "quote")
     pck = parse_raw_public_key(raw_public_key(platform.pki.pck.key))
