@@ -6,8 +6,10 @@ from verdictd.core.errors import UnsupportedError
 from verdictd.core.result import JSONValue
 from verdictd.ratstls.certificate import RATSTLSCertificate, looks_like_certificate, parse_certificate
 from verdictd.ratstls.evidence import EvidenceKind, tell_quote_kind
-from verdictd.tees.dcap.quote import Quote, parse_quote
-from verdictd.tees.sgx_ecdsa.claims import build_quote_claims
+from verdictd.tees.dcap.quote import parse_quote
+from verdictd.tees.sgx_ecdsa import claims as sgx_ecdsa
+from verdictd.tees.tdx_ecdsa import claims as tdx_ecdsa
+from verdictd.tees.tdx_ecdsa.td_report import parse_td_quote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,23 +19,26 @@ class EvidenceFile:
     Attributes:
         certificate: the certificate, ``None`` for a bare quote.
         kind: the kind of evidence, ``None`` for a certificate without any.
-        quote: the parsed SGX quote, ``None`` for evidence of another kind.
+        quote_claims: what a quote says of the workload, unverified; ``None`` for evidence of another kind.
     """
 
     certificate: RATSTLSCertificate | None
-    kind: EvidenceKind | None
-    quote: Quote | None
+    kind: str | None
+    quote_claims: dict[str, JSONValue] | None
 
-    def sgx_claims(self) -> dict[str, JSONValue]:
-        """What the SGX evidence says of its enclave; unverified.
+    def claims(self, *kinds: EvidenceKind) -> dict[str, JSONValue]:
+        """What the evidence says of the workload; unverified.
 
+        Args:
+            kinds: of evidence that will do; any quote where none is named.
         Raises:
-            UnsupportedError: there is no SGX evidence in the file.
+            UnsupportedError: there is no such evidence in the file.
         """
-        if self.quote is None:
-            found = "none" if self.kind is None else self.kind.value
-            raise UnsupportedError(f"the file's evidence is of kind {found}, supported is sgx_ecdsa")
-        return build_quote_claims(self.quote)
+        wanted = kinds or (EvidenceKind.SGX_ECDSA, EvidenceKind.TDX_ECDSA)
+        if self.quote_claims is None or self.kind not in wanted:
+            found = "none" if self.kind is None else self.kind
+            raise UnsupportedError(f"the file's evidence is of kind {found}, supported is {' or '.join(wanted)}")
+        return self.quote_claims
 
     def custom_claims(self) -> dict[str, bytes]:
         """The certificate's custom claims; unverified."""
@@ -48,14 +53,22 @@ def parse_evidence_file(data: bytes) -> EvidenceFile:
         MalformedError, UnsupportedError, LimitExceededError: neither a certificate nor a quote that can be read.
     """
     if not looks_like_certificate(data):
-        kind = tell_quote_kind(data)
-        return EvidenceFile(certificate=None, kind=kind, quote=_parse_sgx(kind, data))
+        quote_kind = tell_quote_kind(data)
+        return EvidenceFile(certificate=None, kind=quote_kind, quote_claims=_read_quote(quote_kind, data))
     certificate = parse_certificate(data)
     if certificate.evidence is None:
-        return EvidenceFile(certificate=certificate, kind=None, quote=None)
+        return EvidenceFile(certificate=certificate, kind=None, quote_claims=None)
     kind = certificate.evidence.kind
-    return EvidenceFile(certificate=certificate, kind=kind, quote=_parse_sgx(kind, certificate.evidence.evidence))
+    return EvidenceFile(
+        certificate=certificate, kind=kind, quote_claims=_read_quote(kind, certificate.evidence.evidence)
+    )
 
 
-def _parse_sgx(kind: EvidenceKind, evidence: bytes) -> Quote | None:
-    return parse_quote(evidence) if kind is EvidenceKind.SGX_ECDSA else None
+def _read_quote(kind: str, evidence: bytes) -> dict[str, JSONValue] | None:
+    match kind:
+        case EvidenceKind.SGX_ECDSA:
+            return sgx_ecdsa.build_quote_claims(parse_quote(evidence))
+        case EvidenceKind.TDX_ECDSA:
+            return tdx_ecdsa.build_quote_claims(parse_td_quote(evidence))
+        case _:
+            return None

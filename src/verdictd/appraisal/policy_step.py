@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+from verdictd.appraisal.tee_claims import claims_of
 from verdictd.core.checks import Check, CheckResult
 from verdictd.core.result import AppraisalResult, JSONValue
 from verdictd.policy.decision import Decision
-from verdictd.tees.sgx_ecdsa.claims import build_policy_input
 
-Decide = Callable[[dict[str, JSONValue]], Decision]
+Decide = Callable[[str, dict[str, JSONValue]], Decision]
+"""Evaluates the policy for a kind of evidence, and an input made of it."""
 
 POLICY_CHECK = "policy.decision"
 REFERENCE_CHECK = "policy.reference"
@@ -28,6 +29,16 @@ ACCEPTABILITY_CHECKS = frozenset(
         "tcb.evaluation_data_number",
         "collateral.age",
         "enclave.debug",
+        "td.debug",
+        "guest.debug",
+        "guest.migration_agent",
+        "guest.vmpl",
+        "pek.firmware",
+        "key.validity",
+        "crl.validity",
+        "tcb.minimum",
+        "tcb.committed",
+        "tcb.mitigations",
     }
 )
 """Checks whose failure leaves the evidence genuine. After any other, a policy would judge what nobody vouches for."""
@@ -37,7 +48,7 @@ def apply_policy(result: AppraisalResult, decide: Decide) -> tuple[AppraisalResu
     """Let the policy judge genuine evidence, also where it is refused already, so that a refusal names every reason.
 
     Args:
-        result: an appraisal of SGX evidence.
+        result: an appraisal of evidence.
         decide: evaluates the policy for an input; it returns a denial rather than raising.
     Returns:
         The result with the check `POLICY_CHECK` appended, and the decision where one was made.
@@ -46,7 +57,7 @@ def apply_policy(result: AppraisalResult, decide: Decide) -> tuple[AppraisalResu
     if fatal:
         why = f"the evidence is not known to be genuine ({fatal[0]})"
         return result.with_checks(Check(POLICY_CHECK, CheckResult.NOT_MADE, _EXPECTED, why)), None
-    decision = decide(build_policy_input(result.claims, result.custom_claims))
+    decision = decide(result.tee, claims_of(result.tee).build_policy_input(result.claims, result.custom_claims))
     outcome = CheckResult.PASS if decision.allow is True else CheckResult.FAIL
     remedy = "" if decision.allow is True else "compare evidence and reference values: verdict attestations shows both"
     return result.with_checks(Check(POLICY_CHECK, outcome, _EXPECTED, decision.reason, remedy)), decision
@@ -58,7 +69,7 @@ def apply_users_policy(
     """Do as `apply_policy`, unless the reference values are the shipped ones, under which nobody is let in.
 
     Args:
-        result: an appraisal of SGX evidence.
+        result: an appraisal of evidence.
         decide: evaluates the policy for an input; it returns a denial rather than raising.
         open_reference_remedy: what to do where the reference values in force are the shipped, empty ones; ``None``
             where they are not, or where any enclave is allowed.

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from verdictd.appraisal.policy_step import ACCEPTABILITY_CHECKS, POLICY_CHECKS
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.tee_claims import claims_of
+from verdictd.appraisal.verifiers import Verifiers
 from verdictd.archive.entry import ArchiveEntry
 from verdictd.archive.material import (
     ArchivedSettings,
@@ -25,7 +26,6 @@ from verdictd.ratstls.certificate import attestation_id
 from verdictd.tees.dcap.acceptance import Acceptance
 from verdictd.tees.dcap.collateral import Collateral
 from verdictd.tees.dcap.trust_roots import TrustRoots
-from verdictd.tees.sgx_ecdsa.claims import build_policy_input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class JudgedPeer:
     collateral: Collateral
     roots: TrustRoots
     acceptance: Acceptance
-    verifier: VerifierName
+    verifier: Verifiers
     is_guarded: bool
     open_reference_remedy: str | None
 
@@ -85,7 +85,8 @@ def build_entry(judged: JudgedPeer) -> BuiltEntry:
         blobs[Role.POLICY] = Blob(pair.policy.digest, pair.policy.content)
         blobs[Role.REFERENCE] = Blob(pair.reference.digest, pair.reference.content)
     if _is_genuine(judged):
-        given = build_policy_input(judged.result.claims, judged.result.custom_claims)
+        made_by = claims_of(judged.result.tee)
+        given = made_by.build_policy_input(judged.result.claims, judged.result.custom_claims)
         blobs[Role.POLICY_INPUT] = Blob.of(encode_json(given))
     entry = ArchiveEntry(
         number=judged.number,
@@ -134,6 +135,6 @@ def _decided_under(pair: PolicyPair | None, decision: Decision | None) -> bool:
 
 def _is_genuine(judged: JudgedPeer) -> bool:
     """Whether a policy could have judged the evidence."""
-    if judged.verifier is VerifierName.NULL or not judged.result.claims:
+    if judged.verifier.is_null or not judged.result.claims:
         return False
     return all(check.name in ACCEPTABILITY_CHECKS | POLICY_CHECKS for check in judged.result.refusals)

@@ -13,7 +13,7 @@ from typing import cast
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import Verifiers, parse_verifiers
 from verdictd.collateral.items import ItemKind, split_collateral
 from verdictd.core.checks import Check, CheckResult
 from verdictd.core.errors import ConfigError, LimitExceededError, MalformedError
@@ -94,12 +94,12 @@ class ArchivedSettings:
 
     Attributes:
         acceptance: what of a genuine platform was acceptable.
-        verifier: the verifier that was enforced.
+        verifier: the verifiers that were enforced.
         is_guarded: whether peers are refused while the reference values are the shipped, empty ones.
     """
 
     acceptance: Acceptance
-    verifier: VerifierName
+    verifier: Verifiers
     is_guarded: bool
 
 
@@ -228,7 +228,7 @@ def encode_settings(settings: ArchivedSettings) -> Blob:
                     "min_evaluation_data_number": acceptance.min_evaluation_data_number,
                     "max_collateral_age_s": None if age is None else age // _SECOND,
                 },
-                "verifier": settings.verifier.value,
+                "verifier": str(settings.verifier),
                 "is_guarded": settings.is_guarded,
             }
         )
@@ -255,10 +255,10 @@ def decode_settings(data: bytes) -> ArchivedSettings:
                 min_evaluation_data_number=_integer(given["min_evaluation_data_number"]),
                 max_collateral_age=None if age is None else timedelta(seconds=_integer(age)),
             ),
-            verifier=VerifierName(_text(members["verifier"])),
+            verifier=parse_verifiers([_text(members["verifier"])]),
             is_guarded=_flag(members["is_guarded"]),
         )
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, ConfigError) as error:
         raise MalformedError(f"the archived settings cannot be used: {error}") from error
 
 

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from verdictd.appraisal.appraiser import Appraiser
 from verdictd.appraisal.policy_step import Decide, apply_users_policy
-from verdictd.appraisal.verifiers import VerifierName
 from verdictd.archive.entry import ArchiveEntry
 from verdictd.archive.material import (
     ArchivedSettings,
@@ -120,7 +119,7 @@ def judge_again(replay: Replay, at: datetime, evaluate: Evaluate) -> tuple[Appra
         find_collateral=lambda *_: FoundCollateral(collateral=replay.collateral),
     )
     result = appraiser.appraise_certificate(replay.certificate, replay.settings.verifier, at)
-    if replay.settings.verifier is VerifierName.NULL:
+    if replay.settings.verifier.is_null:
         return result, None
     return apply_users_policy(result, _decide_as_then(replay, evaluate), replay.entry.open_reference_remedy)
 
@@ -148,5 +147,5 @@ def _decide_as_then(replay: Replay, evaluate: Evaluate) -> Decide:
     policy, reference = replay.policy, replay.reference
     if policy is None or reference is None:
         why = "verdictd had no usable policy and reference values then"
-        return lambda _: Decision(allow=False, outcome=DecisionOutcome.UNUSABLE, reason=why)
-    return lambda given: evaluate(policy, reference, given)
+        return lambda _tee, _given: Decision(allow=False, outcome=DecisionOutcome.UNUSABLE, reason=why)
+    return lambda _tee, given: evaluate(policy, reference, given)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from verdictd.appraisal.policy_step import POLICY_CHECK, REFERENCE_CHECK
-from verdictd.appraisal.verifiers import VerifierName
 from verdictd.archive.entry import ArchiveEntry
 from verdictd.archive.material import Role, check_blob, decode_policy_input, decode_settings
 from verdictd.archive.reader import Bundle
@@ -98,7 +97,7 @@ def count_trials(trials: Iterable[Trial]) -> TrialCounts:
 def _try(bundle: Bundle, decide: Callable[[dict[str, JSONValue]], Decision], *, is_open_reference: bool) -> Trial:
     entry = bundle.entry
     settings = decode_settings(_take(bundle, Role.SETTINGS))
-    if settings.verifier is VerifierName.NULL:
+    if settings.verifier.is_null:
         why = "nullverifier was named: the policy is not asked"
         return Trial(entry=entry, would_allow=entry.is_allowed, reason=why, is_policys_own=False)
     if not entry.is_policys_own:

@@ -1,7 +1,7 @@
 """The files of a store: which of them judge what, and pairs made of them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -17,32 +17,64 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 SHIPPED = PairNames("sgxPolicy.rego", "sgxData")
-"""What is written on the first start."""
+"""The pair of the original. It alone lets anybody in while its lists are empty; see `is_open_reference`."""
 
 ACTIVE_PAIRS: Mapping[str, PairNames] = MappingProxyType(
-    {"sgx_ecdsa": SHIPPED, "csv": PairNames("csvPolicy.rego", "csvData")}
+    {
+        "sgx_ecdsa": SHIPPED,
+        "tdx_ecdsa": PairNames("tdxPolicy.rego", "tdxData"),
+        "sev_snp": PairNames("snpPolicy.rego", "snpData"),
+        "sev": PairNames("sevPolicy.rego", "sevData"),
+        "csv": PairNames("csvPolicy.rego", "csvData"),
+        "sgx_la": PairNames("sgxLaPolicy.rego", "sgxLaData"),
+    }
 )
 """What judges each kind of evidence. Files of other names can be stored and tested, and judge nothing."""
+
+
+def name_pair(kind: str) -> PairNames:
+    """Name what judges a kind of evidence: of `ACTIVE_PAIRS`, or else called by the kind itself."""
+    return ACTIVE_PAIRS.get(kind) or PairNames(f"{kind}Policy.rego", f"{kind}Data")
 
 
 class PairFiles:
     """A directory of policies and references. One thread at a time writes; any number read."""
 
-    def __init__(self, directory: Path, runner: PolicyRunner) -> None:
-        """Name the directory, which has to be there, and what checks policies."""
+    def __init__(
+        self,
+        directory: Path,
+        runner: PolicyRunner,
+        *,
+        pairs: Mapping[str, PairNames] = ACTIVE_PAIRS,
+        shipped: Callable[[str], bytes] | None = None,
+    ) -> None:
+        """Name the directory, which has to be there, and what checks policies.
+
+        Args:
+            directory: of the files.
+            runner: what checks policies.
+            pairs: what judges each kind of evidence.
+            shipped: gives a policy or reference as it is shipped, by its name; `load_shipped` where there is none.
+        """
         self._directory = directory
         self._runner = runner
+        self._pairs = pairs
+        self._shipped = shipped or load_shipped
 
-    def prepare(self) -> None:
+    def prepare(self, kinds: Iterable[str] = ()) -> None:
         """Finish what a crash interrupted, and write the shipped files where they are missing.
+
+        Args:
+            kinds: of evidence for which that is done, beside that of the original.
 
         Raises:
             ConfigError: the directory cannot be read or written.
         """
         self.recover()
-        for name in (SHIPPED.policy, SHIPPED.reference):
+        wanted = [SHIPPED, *(self._pairs[kind] for kind in kinds)]
+        for name in dict.fromkeys(name for pair in wanted for name in (pair.policy, pair.reference)):
             if read_file(self._directory / name, MAX_REFERENCE_BYTES) is None:
-                replace_file(self._directory / name, load_shipped(name))
+                replace_file(self._directory / name, self._shipped(name))
 
     def recover(self) -> None:
         """Finish what a crash interrupted; see `files.recover`."""
@@ -87,8 +119,8 @@ class PairFiles:
         try:
             self.recover()
         except ConfigError as error:
-            return {kind: UnusablePair(names, error.message, error.remedy) for kind, names in ACTIVE_PAIRS.items()}
-        return {kind: self.assemble(names, {}) for kind, names in ACTIVE_PAIRS.items()}
+            return {kind: UnusablePair(names, error.message, error.remedy) for kind, names in self._pairs.items()}
+        return {kind: self.assemble(names, {}) for kind, names in self._pairs.items()}
 
     def assemble(self, names: PairNames, contents: Mapping[str, bytes]) -> PolicyPair | UnusablePair:
         """Make a pair of the contents that are given and, for the rest, of what is on disk."""
@@ -123,5 +155,5 @@ def check_name(name: str) -> str:
 
 
 def load_shipped(name: str) -> bytes:
-    """Read a policy or reference as it is shipped, by its name in `SHIPPED`."""
+    """Read a policy or reference as it is shipped, by its name in `ACTIVE_PAIRS`."""
     return files("verdictd.policy").joinpath("shipped", name).read_bytes()

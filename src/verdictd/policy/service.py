@@ -36,7 +36,7 @@ class DecisionService:
         """Decide about an input. Whatever goes wrong, the answer is a decision, which then denies and says why.
 
         Args:
-            tee: the kind of evidence, a key of `ACTIVE_PAIRS`.
+            tee: the kind of evidence, one of those that have a pair.
             given: the input.
         Raises:
             KeyError: nothing judges such evidence.

@@ -7,7 +7,7 @@ changes nothing.
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,11 @@ _HISTORY = "-history"
 
 
 class PolicyStore:
-    """The store. Uploads come one after the other; whoever decides never waits for one."""
+    """The store. Uploads come one after the other; whoever decides never waits for one.
+
+    Attributes:
+        pairs: what judges each kind of evidence.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,8 @@ class PolicyStore:
         *,
         on_change: OnChange | None = None,
         clock: Clock = lambda: datetime.now(UTC),
+        pairs: Mapping[str, PairNames] = ACTIVE_PAIRS,
+        shipped: Callable[[str], bytes] | None = None,
     ) -> None:
         """Make a store; `open` it before use.
 
@@ -47,18 +53,23 @@ class PolicyStore:
                 are written, and before the upload or `reload` that made the change returns. One call comes after the
                 other, in the order of the changes; uploads wait for it. It must not raise.
             clock: tells the history the time.
+            pairs: what judges each kind of evidence.
+            shipped: see `PairFiles`.
         """
         self._directory = directory
         self._runner = runner
         self._on_change = on_change
-        self._files = PairFiles(directory, runner)
+        self.pairs = pairs
+        self._files = PairFiles(directory, runner, pairs=pairs, shipped=shipped)
         self._history = PolicyHistory(directory.with_name(directory.name + _HISTORY), clock)
         self._upload = threading.Lock()
         self._active: Mapping[str, PolicyPair | UnusablePair] = {}
 
-    def open(self) -> tuple[UnusablePair, ...]:
+    def open(self, kinds: Iterable[str] = ()) -> tuple[UnusablePair, ...]:
         """Make the directory and the shipped files where they are missing, and put the files in force.
 
+        Args:
+            kinds: of evidence whose shipped files are made, beside those of the original.
         Returns:
             What `reload` returns.
         Raises:
@@ -66,7 +77,7 @@ class PolicyStore:
         """
         make_directory(self._directory)
         self._history.open()
-        self._files.prepare()
+        self._files.prepare(kinds)
         return self.reload()
 
     def reload(self) -> tuple[UnusablePair, ...]:
@@ -169,7 +180,7 @@ class PolicyStore:
         """
         version, policy, reference = self.load_version(number)
         names = PairNames(policy.name, reference.name)
-        for kind, active in ACTIVE_PAIRS.items():
+        for kind, active in self.pairs.items():
             if active == names:
                 return kind, self._runner.make_pair(policy, reference)
         raise PolicyError(f"{policy.name} with {reference.name} of version {version.number} judge nothing any more")
@@ -188,12 +199,12 @@ class PolicyStore:
         return self._put(pair.policy, pair.reference, pair=pair, restored=number, expected=expected)
 
     def _policy(self, name: str, content: bytes) -> Document:
-        if any(check_name(name) == names.reference for names in ACTIVE_PAIRS.values()):
+        if any(check_name(name) == names.reference for names in self.pairs.values()):
             raise PolicyError(f"{name} is the name of a reference, not of a policy")
         return Document.of(name, content)
 
     def _reference(self, name: str, content: bytes) -> Document:
-        if any(check_name(name) == names.policy for names in ACTIVE_PAIRS.values()):
+        if any(check_name(name) == names.policy for names in self.pairs.values()):
             raise PolicyError(f"{name} is the name of a policy, not of a reference")
         return Document.of(name, content)
 
@@ -216,7 +227,7 @@ class PolicyStore:
         with self._upload:
             self._files.recover()
             changed: dict[str, PolicyPair | UnusablePair] = {}
-            for kind, names in ACTIVE_PAIRS.items():
+            for kind, names in self.pairs.items():
                 if names.policy in contents or names.reference in contents:
                     changed[kind] = self._replacement(kind, contents, pair, expected)
             self._keep(changed, How.UPLOAD if restored is None else How.ROLLBACK, restored)
@@ -236,7 +247,7 @@ class PolicyStore:
         self, kind: str, contents: Mapping[str, bytes], pair: PolicyPair | None, expected: bytes | None
     ) -> PolicyPair | UnusablePair:
         """What an upload puts in force for a kind of evidence; an error where it must not."""
-        names, now = ACTIVE_PAIRS[kind], self._active.get(kind)
+        names, now = self.pairs[kind], self._active.get(kind)
         if expected is not None and expected != _key(now):
             raise PolicyError(
                 "what is in force was replaced meanwhile", remedy="look at the difference again, then repeat this"

@@ -8,6 +8,7 @@ from verdictd.core.errors import MalformedError, VerdictdError
 from verdictd.core.result import JSONValue
 from verdictd.enclave.sigstruct import Sigstruct, parse_sigstruct
 from verdictd.enclave.sigstruct_checks import check_sigstruct
+from verdictd.ratstls.evidence import EvidenceKind
 from verdictd.reference.subject import Finding, MeasurementSource, Subject, Unusable
 from verdictd.tees.sgx_ecdsa.claims import build_policy_input
 from verdictd.tees.sgx_ecdsa.reference_values import EnclaveValues
@@ -63,7 +64,7 @@ def judge_evidence(data: bytes, *, where: str) -> Finding:
         MalformedError, UnsupportedError, LimitExceededError: it is neither, or of another kind than SGX.
     """
     evidence = parse_evidence_file(data)
-    claims = evidence.sgx_claims()
+    claims = evidence.claims(EvidenceKind.SGX_ECDSA)
     values = EnclaveValues(
         mr_enclave=_digest(claims["mr_enclave"]),
         mr_signer=_digest(claims["mr_signer"]),

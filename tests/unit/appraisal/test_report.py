@@ -9,7 +9,7 @@ import pytest
 from tests.unit.appraisal.platforms import NOW, Asked, appraiser, identity
 from tests.unit.appraisal.schema import violations
 from verdictd.appraisal.report import build_report, describe_result, summarise
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import SGX_VERIFIER
 from verdictd.core.checks import Check, CheckResult
 from verdictd.core.result import AppraisalResult
 from verdictd.policy.decision import Decision, Outcome
@@ -21,7 +21,7 @@ ALLOWED = Decision(allow=True, outcome=Outcome.ALLOWED, reason="it is", parse_in
 
 def results() -> dict[str, AppraisalResult]:
     def judge(certificate: bytes, asked: Asked | None = None) -> AppraisalResult:
-        return appraiser(asked).appraise_certificate(certificate, VerifierName.SGX_ECDSA, NOW)
+        return appraiser(asked).appraise_certificate(certificate, SGX_VERIFIER, NOW)
 
     return {
         "accepted": judge(identity(claims={"tenant": b"\xff"}).certificate_der),

@@ -9,7 +9,7 @@ from tests.unit.appraisal.platforms import NOW, Asked, identity, platform, roots
 from tests.unit.appraisal.platforms import appraiser as plain_appraiser
 from verdictd.appraisal.appraiser import Appraiser
 from verdictd.appraisal.policy_step import apply_users_policy
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import NULL_VERIFIER, SGX_VERIFIER, Verifiers
 from verdictd.archive.builder import JudgedPeer
 from verdictd.core.result import JSONValue
 from verdictd.policy.decision import Decision, Outcome
@@ -30,7 +30,7 @@ class Scenario:
     """How a peer comes to its verdict: its certificate, and what of the verifier is other than usual."""
 
     certificate: Callable[[], bytes]
-    verifier: VerifierName = VerifierName.SGX_ECDSA
+    verifier: Verifiers = SGX_VERIFIER
     has_collateral: bool = True
     status: TCBStatus = TCBStatus.UP_TO_DATE
     reference: dict[str, object] | None = None
@@ -51,7 +51,7 @@ SCENARIOS = {
     "accepted": Scenario(_identity),
     "accepted with claims": Scenario(partial(_identity, claims={"tenant": b"blue"})),
     "any enclave": Scenario(_identity, reference=OPEN, is_guarded=False),
-    "not judged": Scenario(_identity, verifier=VerifierName.NULL),
+    "not judged": Scenario(_identity, verifier=NULL_VERIFIER),
     "refused by the policy": Scenario(_identity, reference=OPEN | {"mrSigner": ["AA=="]}),
     "the shipped reference": Scenario(_identity, reference=OPEN),
     "no usable policy": Scenario(_identity, usable=False),
@@ -79,7 +79,7 @@ def make_pair(runner: PolicyRunner, reference: dict[str, object]) -> PolicyPair:
 
 def signer(certificate: bytes) -> str:
     """What the policy is told of the signer of an accepted peer's enclave."""
-    result = plain_appraiser().appraise_certificate(certificate, VerifierName.SGX_ECDSA, NOW)
+    result = plain_appraiser().appraise_certificate(certificate, SGX_VERIFIER, NOW)
     return str(build_evidence_fields(result.claims)["mrSigner"])
 
 
@@ -95,10 +95,10 @@ def judge(runner: PolicyRunner, name: str, number: int = 1) -> JudgedPeer:
     appraiser = Appraiser(roots=roots(), acceptance=Acceptance(), find_collateral=asked)
     appraised = appraiser.appraise_peer(certificate, scenario.verifier, NOW)
     result, decision, remedy = appraised.result, None, None
-    if scenario.verifier is not VerifierName.NULL:
+    if scenario.verifier != NULL_VERIFIER:
         remedy = REMEDY if scenario.is_guarded and pair.admits_any_enclave else None
         decide = partial(runner.evaluate, pair) if scenario.usable else _deny
-        result, decision = apply_users_policy(result, decide, remedy)
+        result, decision = apply_users_policy(result, lambda _, given: decide(given), remedy)
     return JudgedPeer(
         number=number,
         peer=f"192.0.2.{number % 250}:4711",

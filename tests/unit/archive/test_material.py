@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.appraisal.platforms import roots
 from tests.unit.archive.peers import SCENARIOS, judge
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import VerifierName, name_verifiers
 from verdictd.archive.builder import build_entry
 from verdictd.archive.entry import MAX_ENTRY_BYTES, ArchiveEntry, decode_entry, encode_entry
 from verdictd.archive.material import (
@@ -45,7 +45,7 @@ SETTINGS = ArchivedSettings(
         min_evaluation_data_number=17,
         max_collateral_age=timedelta(days=30),
     ),
-    verifier=VerifierName.SGX_ECDSA_QVE,
+    verifier=name_verifiers(VerifierName.SGX_ECDSA_QVE),
     is_guarded=True,
 )
 

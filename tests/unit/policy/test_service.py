@@ -67,7 +67,7 @@ def test_evidence_that_nothing_judges_yet_is_refused(service: DecisionService) -
     assert decision.reason == ("there is no csvPolicy.rego; upload it: verdict --set-opa-policy csvPolicy.rego FILE")
     assert not service.still_holds("csv", decision)
     with pytest.raises(KeyError):
-        service.decide("sev", {})
+        service.decide("sgx_epid", {})
 
 
 def test_decision_under_way_when_a_value_is_removed_is_made_anew(store: PolicyStore, service: DecisionService) -> None:
