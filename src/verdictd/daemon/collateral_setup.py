@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from verdictd.appraisal.appraiser import Appraiser, Platform, identify_platform
+from verdictd.appraisal.guest_tees import GuestTEEs
+from verdictd.appraisal.installed_tees import load_tees
+from verdictd.appraisal.verifiers import SGX_VERIFIER, Verifiers
 from verdictd.collateral.found import FoundCollateral
 from verdictd.collateral.open_sources import open_pccs, open_pccs_from_qcnl, open_source
 from verdictd.collateral.pccs_urls import alibaba_pccs_url
@@ -12,6 +15,7 @@ from verdictd.collateral.service import CollateralService, OnNewer
 from verdictd.collateral.sources import CollateralSource
 from verdictd.core.errors import CollateralError
 from verdictd.daemon.settings import CollateralSettings
+from verdictd.ratstls.evidence import tell_quote_kind
 from verdictd.tees.dcap.acceptance import Acceptance
 from verdictd.tees.dcap.collateral import Collateral
 from verdictd.tees.dcap.memory import FactMemory
@@ -58,6 +62,8 @@ class AppraisalSetup:
         acceptance: Acceptance,
         sources: Sequence[CollateralSource],
         on_newer: OnNewer | None = None,
+        guests: GuestTEEs | None = None,
+        verifiers: Verifiers = SGX_VERIFIER,
         max_waiting: int = 64,
     ) -> None:
         """Put them together.
@@ -66,8 +72,12 @@ class AppraisalSetup:
             roots: what the operator trusts.
             acceptance: what of a genuine platform is acceptable.
             sources: asked for collateral, see `open_sources`.
+            guests: judges evidence that is no Intel quote.
+            verifiers: those that were named: the TEEs of installed packages among them are loaded.
             on_newer: told of collateral that is newer than what was known.
             max_waiting: how many may wait for collateral at once.
+        Raises:
+            ConfigError: the TEE of an installed package cannot be used.
         """
         memory = FactMemory()
         self.service = CollateralService(
@@ -78,7 +88,14 @@ class AppraisalSetup:
             on_newer=on_newer,
             max_waiting=max_waiting,
         )
-        self.appraiser = Appraiser(roots=roots, acceptance=acceptance, find_collateral=self._find, memory=memory)
+        self.appraiser = Appraiser(
+            roots=roots,
+            acceptance=acceptance,
+            find_collateral=self._find,
+            memory=memory,
+            guests=guests,
+            installed=load_tees(verifiers.kinds),
+        )
 
     @property
     def warnings(self) -> list[str]:
@@ -91,7 +108,8 @@ class AppraisalSetup:
         Raises:
             CollateralError: the quote's platform is not known, or an item is missing; says why.
         """
-        platform = identify_platform(quote, self.appraiser.roots, self.appraiser.memory)
+        kind = tell_quote_kind(quote)
+        platform = identify_platform(quote, self.appraiser.roots, self.appraiser.memory, kind)
         if platform is None:
             raise CollateralError(
                 "our own quote names no platform whose PCK chain ends in a trusted root",
@@ -107,5 +125,5 @@ class AppraisalSetup:
 
     def _find(self, platform: Platform, peer: Collateral | None, at: datetime) -> FoundCollateral:
         return self.service.collateral_for(
-            root=platform.root, fmspc=platform.fmspc, pck_ca=platform.pck_ca, peer=peer, at=at
+            root=platform.root, fmspc=platform.fmspc, pck_ca=platform.pck_ca, peer=peer, at=at, tee=platform.tee
         )

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from verdictd.core.attester import REPORT_DATA_BYTES, Attester
 from verdictd.ratstls.certificate_builder import Identity, build_identity
-from verdictd.ratstls.evidence import CertificateFormat
+from verdictd.ratstls.evidence import INTEL_QUOTE_TAG, CertificateFormat
 from verdictd.tees.dcap.collateral import Collateral
 
 FindEndorsements = Callable[[bytes, datetime], Collateral]
@@ -19,12 +19,14 @@ class IdentityMaker:
 
     Attributes:
         attester: makes our evidence; ``None`` for `nullattester`.
+        evidence_tag: the CBOR tag of what it makes.
         certificate_format: how our certificate carries it.
         custom_claims: what our certificate claims beside its key.
         find_endorsements: where collateral is to go along with our evidence; else ``None``.
     """
 
     attester: Attester | None = None
+    evidence_tag: int = INTEL_QUOTE_TAG
     certificate_format: CertificateFormat = CertificateFormat.INTEROPERABLE
     custom_claims: Mapping[str, bytes] = field(default_factory=dict)
     find_endorsements: FindEndorsements | None = None
@@ -44,6 +46,7 @@ class IdentityMaker:
         return build_identity(
             at=at,
             make_quote=self.attester.quote,
+            evidence_tag=self.evidence_tag,
             certificate_format=self.certificate_format,
             custom_claims=self.custom_claims,
             endorsements=endorsements,

@@ -11,7 +11,7 @@ from datetime import datetime
 from verdictd.appraisal.appraiser import AppraisedCertificate, Appraiser
 from verdictd.appraisal.policy_step import Decide, apply_users_policy
 from verdictd.appraisal.report import summarise
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import Verifiers
 from verdictd.core.result import AppraisalResult
 from verdictd.policy.decision import Decision
 from verdictd.ratstls.certificate import attestation_id
@@ -26,19 +26,20 @@ class JudgingSettings:
 
     Attributes:
         appraiser: roots, acceptance and collateral.
-        verifier: the verifier that was named; it is enforced.
-        decide: the active policy with the active reference values.
-        still_holds: whether a decision was made under what is active now.
-        shipped_reference_remedy: what to do where the active reference is the shipped, empty one; ``None`` where it is
-            not, or where any enclave is allowed. Asked anew for each peer, as references change while peers come.
+        verifier: the verifiers that were named; they are enforced.
+        decide: the active policy with the active reference values, for a kind of evidence.
+        still_holds: whether a decision about a kind of evidence was made under what is active now.
+        shipped_reference_remedy: what to do where the active reference for a kind of evidence is the shipped, empty
+            one, and lets in anybody; ``None`` where it does not, or where any enclave is allowed. Asked anew for each
+            peer, as references change while peers come.
         is_guarded: whether that is asked at all, so that it could ever refuse anyone.
     """
 
     appraiser: Appraiser
-    verifier: VerifierName
+    verifier: Verifiers
     decide: Decide
-    still_holds: Callable[[Decision], bool]
-    shipped_reference_remedy: Callable[[], str | None]
+    still_holds: Callable[[str, Decision], bool]
+    shipped_reference_remedy: Callable[[str], str | None]
     is_guarded: bool = True
 
 
@@ -75,8 +76,8 @@ def judge_certificate(settings: JudgingSettings, certificate: bytes, at: datetim
     started = time.monotonic()
     appraised = settings.appraiser.appraise_peer(certificate, settings.verifier, at)
     result, decision, remedy = appraised.result, None, None
-    if settings.verifier is not VerifierName.NULL:
-        remedy = settings.shipped_reference_remedy()
+    if not settings.verifier.is_null:
+        remedy = settings.shipped_reference_remedy(result.tee)
         result, decision = apply_users_policy(result, settings.decide, remedy)
     return Judgement(
         settings=settings,
@@ -114,4 +115,4 @@ class ConnectionJudge:
         """Whether the judgement would be made under the same policy and reference values now."""
         if self.judgement is None or self.judgement.decision is None:
             return True
-        return self._settings.still_holds(self.judgement.decision)
+        return self._settings.still_holds(self.judgement.result.tee, self.judgement.decision)

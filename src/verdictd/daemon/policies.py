@@ -1,15 +1,16 @@
 """The policies of a verdictd: kept and checked in the supervisor, and decided under in each worker."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from verdictd.appraisal.installed_tees import installed_tees, load_tee
 from verdictd.core.result import JSONValue
 from verdictd.daemon.proto import verdictd_pb2 as messages
 from verdictd.policy.active import ActivePairs, PairBoard, UnusablePair
 from verdictd.policy.decision import Decision
 from verdictd.policy.decision_memory import DecisionMemory
 from verdictd.policy.pair import PolicyPair
-from verdictd.policy.pair_files import ACTIVE_PAIRS
+from verdictd.policy.pair_files import ACTIVE_PAIRS, load_shipped, name_pair
 from verdictd.policy.runner import PolicyRunner
 from verdictd.policy.service import DecisionService
 from verdictd.policy.store import PolicyStore
@@ -29,17 +30,20 @@ class Policies:
             on_change: told of all the pairs in force, before the upload that changed one of them returns.
         """
         self.runner = PolicyRunner(workers=1)
-        self.store = PolicyStore(data_dir / "opa", self.runner, on_change=on_change)
+        pairs = {**ACTIVE_PAIRS, **{kind: name_pair(kind) for kind in installed_tees()}}
+        self.store = PolicyStore(data_dir / "opa", self.runner, on_change=on_change, pairs=pairs, shipped=_load_shipped)
 
-    def open(self) -> tuple[UnusablePair, ...]:
+    def open(self, kinds: Iterable[str] = ()) -> tuple[UnusablePair, ...]:
         """Start the process that checks, write the shipped files where they are missing, and read all.
 
+        Args:
+            kinds: of evidence whose shipped files are written, beside those of the original.
         Raises:
             ConfigError: the data directory cannot be used.
             TransportError: the process does not start.
         """
         self.runner.start()
-        return self.store.open()
+        return self.store.open(kinds)
 
     def close(self) -> None:
         """End the process."""
@@ -57,7 +61,7 @@ class Policies:
     def describe(self, problem_if_open: str) -> list[messages.PolicyPair]:
         """Describe what judges each kind of evidence, as far as anything is there."""
         described = []
-        for tee, names in ACTIVE_PAIRS.items():
+        for tee, names in self.store.pairs.items():
             pair = self.store.active(tee)
             message = messages.PolicyPair(tee=tee, policy_name=names.policy, reference_name=names.reference)
             if isinstance(pair, PolicyPair):
@@ -90,22 +94,41 @@ class Decisions:
         """End it."""
         self._runner.close()
 
-    def decide(self, given: dict[str, JSONValue]) -> Decision:
-        """Decide about the input made of SGX evidence."""
-        return self._service.decide(TEE, given)
+    def decide(self, tee: str, given: dict[str, JSONValue]) -> Decision:
+        """Decide about the input made of a kind of evidence."""
+        return self._service.decide(tee, given)
 
-    def pair(self) -> PolicyPair | None:
-        """What is in force for SGX evidence; ``None`` where it cannot be used."""
-        pair = self.board.active(TEE)
+    def pair(self, tee: str) -> PolicyPair | None:
+        """What is in force for a kind of evidence; ``None`` where it cannot be used."""
+        try:
+            pair = self.board.active(tee)
+        except KeyError:  # nothing judges such evidence
+            return None
         return pair if isinstance(pair, PolicyPair) else None
 
-    def still_holds(self, decision: Decision) -> bool:
-        """Whether a decision was made under what is in force now."""
-        return self._service.still_holds(TEE, decision)
+    def still_holds(self, tee: str, decision: Decision) -> bool:
+        """Whether a decision about a kind of evidence was made under what is in force now."""
+        return self._service.still_holds(tee, decision)
 
-    def is_open(self) -> bool:
-        """Whether the reference values in force are the shipped, empty ones, which let in any enclave."""
-        return is_open(self.board)
+    def is_open(self, tee: str) -> bool:
+        """Whether the reference values in force for a kind of evidence let in any enclave, as SGX's shipped ones."""
+        return tee == TEE and is_open(self.board)
+
+
+def load_shipped_policy(kind: str) -> bytes:
+    """The policy that is shipped for a kind of evidence, here or by an installed package."""
+    return _load_shipped(name_pair(kind).policy)
+
+
+def _load_shipped(name: str) -> bytes:
+    """A policy or reference as it is shipped here, or by the installed package whose TEE it judges."""
+    for kind in installed_tees():
+        names = name_pair(kind)
+        if name == names.policy:
+            return load_tee(kind).policy
+        if name == names.reference:
+            return load_tee(kind).reference
+    return load_shipped(name)
 
 
 def is_open(pairs: ActivePairs) -> bool:

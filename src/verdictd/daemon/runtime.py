@@ -105,7 +105,7 @@ class Daemon:
         """Open what there is on disk, and make the state; nobody is served yet. The stack closes what is opened."""
         stack.callback(self._requests.close)
         stack.push_async_callback(asyncio.to_thread, self._policies.close)
-        unusable = await asyncio.to_thread(self._policies.open)
+        unusable = await asyncio.to_thread(self._policies.open, self._settings.enforced_verifier.kinds)
         journal = self._journal = await asyncio.to_thread(Journal, self._settings)
         stack.callback(journal.close)
         journal.policies_changed(self._pairs)

@@ -8,12 +8,13 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import SGX_VERIFIER, Verifiers
 from verdictd.archive.store import DEFAULT_MAX_AGE, DEFAULT_MAX_BYTES, ArchiveBounds
 from verdictd.configuration.address import Address
 from verdictd.configuration.log_choice import LogFormat, LogLevel
 from verdictd.configuration.trust_files import INTEL
 from verdictd.core.errors import ConfigError
+from verdictd.daemon.guest_settings import GuestSettings
 from verdictd.daemon.settings_address import ClientAPIAddress
 from verdictd.ratstls.evidence import CertificateFormat
 from verdictd.ratstls.limits import ServerLimits
@@ -44,6 +45,9 @@ class AttesterName(StrEnum):
 
     NULL = "nullattester"
     SGX_ECDSA = "sgx_ecdsa"
+    TDX_ECDSA = "tdx_ecdsa"
+    SEV_SNP = "sev_snp"
+    CSV = "csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +95,7 @@ class Settings:
         listen: where peers connect.
         client_api: where `verdict` connects; reachable from this machine alone.
         tls, crypto, attester: instances; what was not named has its default.
-        verifier: the verifier that was named, ``None`` where none was. See `enforced_verifier`.
+        verifier: the verifiers that were named, ``None`` where none was. See `enforced_verifier`.
         mutual: whether peers must present a certificate, without which nothing of them can be judged.
         data_dir: holds policies and reference values.
         acceptance: what of a genuine platform is acceptable.
@@ -110,6 +114,7 @@ class Settings:
         archive: whether what attestations were judged by is kept.
         log_level, log_format: what is logged, and how.
         limits: what peers may take of this machine.
+        guests: what counts for evidence of SEV-SNP, SEV and CSV.
     """
 
     listen: Address = DEFAULT_LISTEN
@@ -117,7 +122,7 @@ class Settings:
     tls: TLSName = TLSName.OPENSSL
     crypto: CryptoName = CryptoName.OPENSSL
     attester: AttesterName = AttesterName.NULL
-    verifier: VerifierName | None = None
+    verifier: Verifiers | None = None
     mutual: bool = False
     data_dir: Path = DEFAULT_DATA_DIRECTORY
     acceptance: Acceptance = field(default_factory=Acceptance)
@@ -137,11 +142,12 @@ class Settings:
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT
     limits: ServerLimits = field(default_factory=ServerLimits)
+    guests: GuestSettings = field(default_factory=GuestSettings)
 
     @property
-    def enforced_verifier(self) -> VerifierName:
-        """The verifier that every peer has to pass. Never the null verifier unless it was named."""
-        return VerifierName.SGX_ECDSA if self.verifier is None else self.verifier
+    def enforced_verifier(self) -> Verifiers:
+        """The verifiers of which every peer has to pass one. Never the null verifier unless it was named."""
+        return SGX_VERIFIER if self.verifier is None else self.verifier
 
 
 def check_settings(settings: Settings) -> None:
@@ -162,7 +168,7 @@ def check_settings(settings: Settings) -> None:
 
 
 def _check_judgement(settings: Settings) -> None:
-    is_null = settings.enforced_verifier is VerifierName.NULL
+    is_null = settings.enforced_verifier.is_null
     if settings.tls is TLSName.NULL:
         if not is_null:
             raise ConfigError(

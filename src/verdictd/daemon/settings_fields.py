@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from verdictd.appraisal.verifiers import parse_verifier_name
+from verdictd.appraisal.verifiers import Verifiers, parse_verifiers
 from verdictd.archive.store import MIN_MAX_BYTES
 from verdictd.collateral.pccs_urls import alibaba_pccs_url, names_pccs, parse_pccs_url
 from verdictd.configuration.address import parse_address
@@ -28,6 +28,7 @@ from verdictd.configuration.values import (
     suggest,
 )
 from verdictd.core.errors import ConfigError
+from verdictd.daemon.guest_fields import GUEST_FIELDS
 from verdictd.daemon.otlp_endpoint import check_endpoint
 from verdictd.daemon.settings import AttesterName, CryptoName, TLSName
 from verdictd.daemon.settings_address import parse_client_api_address
@@ -38,7 +39,7 @@ ANY = "any"
 """Instead of a list of TCB statuses: every one but Revoked, which has to be named."""
 
 _ADVISORY = re.compile(r"INTEL-[A-Z]{2,4}-[0-9]{5}")
-_ABSENT_INSTANCES = frozenset({"sgx_la", "tdx_ecdsa", "sev", "sev_snp", "csv"})
+_ABSENT_INSTANCES = frozenset({"sgx_la", "sev"})
 _MAX_DAYS = 36500
 _MAX_HISTORY = 1_000_000
 _MAX_CONNECTIONS = 1_000_000
@@ -86,6 +87,11 @@ def _parse_status(name: str) -> TCBStatus:
         raise ConfigError(f"{name!r} is no TCB status{hint}", remedy=remedy) from error
 
 
+def _read_verifiers(value: object, _: Path) -> Verifiers:
+    """Read one name, several with commas between them, or a list of such."""
+    return parse_verifiers((value,) if isinstance(value, str) else read_texts(value))
+
+
 def _read_advisories(value: object, _: Path) -> frozenset[str]:
     # Whoever misspells an advisory denies nothing and does not notice, so its form is insisted on.
     advisories = frozenset(name.upper() for name in read_texts(value))
@@ -111,7 +117,7 @@ FIELDS: Mapping[str, Reader] = {
     "tls": one_of(TLSName, absent=_ABSENT_INSTANCES),
     "crypto": one_of(CryptoName, absent=_ABSENT_INSTANCES),
     "attester": one_of(AttesterName, absent=_ABSENT_INSTANCES),
-    "verifier": read_by(parse_verifier_name),
+    "verifier": _read_verifiers,
     "mutual": read_flag,
     "data_dir": read_path,
     "trust_roots": read_trust_roots,
@@ -140,6 +146,7 @@ FIELDS: Mapping[str, Reader] = {
     "archive.is_on": read_flag,
     "archive.max_bytes": number(MIN_MAX_BYTES, _MAX_COUNT),
     "archive.max_age_days": _read_days,
+    **GUEST_FIELDS,
     "limits.max_connections": number(1, _MAX_CONNECTIONS),
     "limits.max_connections_per_address": number(1, _MAX_CONNECTIONS),
     "limits.handshake_threads": number(1, _MAX_THREADS),

@@ -15,6 +15,7 @@ from verdictd.configuration.layers import (
     SettingsForm,
     encode_values,
 )
+from verdictd.daemon.guest_settings import GuestSettings
 from verdictd.daemon.settings import (
     ArchiveSettings,
     CollateralSettings,
@@ -33,6 +34,7 @@ _TABLES = {
     "collateral": CollateralSettings,
     "archive": ArchiveSettings,
     "limits": ServerLimits,
+    "guests": GuestSettings,
 }
 _DISPLACED = {
     "collateral.pccs_url": ("collateral.alibaba_region", "collateral.alibaba_vpc"),
@@ -85,6 +87,11 @@ def build_settings(*layers: Layer) -> Settings:
 def build_acceptance(layer: Layer) -> Acceptance:
     """Put together only what of a genuine platform is acceptable."""
     return Acceptance(**_attributes(layer, "acceptance"))
+
+
+def build_guest_settings(layer: Layer) -> GuestSettings:
+    """Put together only what counts for guests."""
+    return GuestSettings(**_attributes(layer, "guests"))
 
 
 def build_collateral_settings(layer: Layer) -> CollateralSettings:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from verdictd.appraisal.verifiers import VerifierName
 from verdictd.configuration.trust_files import INTEL
 from verdictd.daemon.settings import AttesterName, Settings, TLSName
 from verdictd.tees.dcap.acceptance import Acceptance, TCBStatus
@@ -14,7 +13,7 @@ def warnings(settings: Settings) -> list[str]:
     Only the settings are looked at: that the reference values are still the shipped ones, say, is for others to tell.
     """
     sentences = [*_warn_of_judgement(settings), *_warn_of_roots(settings)]
-    if settings.enforced_verifier is not VerifierName.NULL:
+    if not settings.enforced_verifier.is_null:
         sentences += _warn_of_acceptance(settings.acceptance)
     if settings.allow_any_enclave:
         sentences.append(
@@ -39,7 +38,7 @@ def _warn_of_judgement(settings: Settings) -> Iterator[str]:
         yield "There is no TLS (nulltls): whatever peers and verdictd send can be read and changed on the way."
     if settings.verifier is None:
         yield f"No verifier is named, so {settings.enforced_verifier} is enforced."
-    if settings.enforced_verifier is not VerifierName.NULL:
+    if not settings.enforced_verifier.is_null:
         return
     if settings.tls is TLSName.NULL:
         yield "No peer is asked who it is: anyone who connects is served (nullverifier, nulltls)."
@@ -50,7 +49,7 @@ def _warn_of_judgement(settings: Settings) -> Iterator[str]:
 
 
 def _warn_of_roots(settings: Settings) -> Iterator[str]:
-    if settings.enforced_verifier is VerifierName.NULL:
+    if settings.enforced_verifier.is_null:
         return
     for root in settings.trust_roots:
         if root != INTEL:

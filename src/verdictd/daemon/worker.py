@@ -280,7 +280,7 @@ class Worker:
         if wait is not None:
             self._metrics.observe(COLLATERAL_SECONDS, wait.seconds)
         if self._archive is not None and judgement is not None:
-            self._archive.submit(describe_judged_peer(record, judgement, self._decisions.pair()))
+            self._archive.submit(describe_judged_peer(record, judgement, self._decisions.pair(judgement.result.tee)))
         if self._is_watched:
             try:
                 self._link.send(Frame(concluded=encode_record(record)))

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from verdictd.collateral.service import OnNewer
 from verdictd.collateral.sources import CollateralSource
-from verdictd.daemon.attesters import open_attester
+from verdictd.daemon.attesters import EVIDENCE_TAGS, open_attester
 from verdictd.daemon.collateral_setup import AppraisalSetup
+from verdictd.daemon.guest_setup import make_guest_tees
 from verdictd.daemon.identity import IdentityMaker
 from verdictd.daemon.judging import JudgingSettings
 from verdictd.daemon.listener import Serving
@@ -60,18 +61,22 @@ def build_worker_state(
     Raises:
         VerdictdError: something that the settings name cannot be used.
     """
+    max_waiting = max(1, settings.limits.handshake_threads // 2)
     setup = AppraisalSetup(
         roots=roots,
         acceptance=settings.acceptance,
         sources=sources,
         on_newer=on_newer,
-        max_waiting=max(1, settings.limits.handshake_threads // 2),
+        guests=make_guest_tees(settings.guests, settings.acceptance, max_waiting=max_waiting),
+        verifiers=settings.enforced_verifier,
+        max_waiting=max_waiting,
     )
     if previous is not None:
         setup.service.inherit(previous.setup.service, at)
     attester = open_attester(settings.attester, quote_command=settings.quote_command, simulate=settings.simulate)
     identities = IdentityMaker(
         attester=attester,
+        evidence_tag=EVIDENCE_TAGS[settings.attester],
         certificate_format=settings.certificate_format,
         find_endorsements=setup.find_endorsements if settings.endorsements else None,
     )
@@ -80,7 +85,7 @@ def build_worker_state(
         verifier=settings.enforced_verifier,
         decide=decisions.decide,
         still_holds=decisions.still_holds,
-        shipped_reference_remedy=lambda: explain_open_reference(settings, is_open=decisions.is_open()),
+        shipped_reference_remedy=lambda tee: explain_open_reference(settings, is_open=decisions.is_open(tee)),
         is_guarded=not settings.allow_any_enclave,
     )
     return WorkerState(

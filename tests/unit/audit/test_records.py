@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.appraisal.platforms import NOW, appraiser, identity
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import SGX_VERIFIER
 from verdictd.audit import records
 from verdictd.audit.lines import encode_content
 from verdictd.audit.log import AuditLog
@@ -22,7 +22,7 @@ MANY = {f"{number}{HUGE}": HUGE for number in range(1000)}
 
 
 def test_an_attestation_says_what_was_judged_and_by_what() -> None:
-    result = appraiser().appraise_certificate(identity(debug=True).certificate_der, VerifierName.SGX_ECDSA, NOW)
+    result = appraiser().appraise_certificate(identity(debug=True).certificate_der, SGX_VERIFIER, NOW)
     digests = Digests(
         certificate="c" * 64, evidence="e" * 64, policy="p" * 64, reference="r" * 64, collateral={"tcb_info": "t" * 64}
     )

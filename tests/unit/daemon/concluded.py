@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.unit.appraisal.platforms import NOW, appraiser, identity
 from verdictd.appraisal.appraiser import CollateralWait
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import SGX_VERIFIER
 from verdictd.daemon.handshake_spans import ConcludedHandshake
 from verdictd.daemon.judging import Judgement, JudgingSettings, judge_certificate
 from verdictd.daemon.records import AttestationRecord
@@ -26,10 +26,10 @@ def judgement(*, allow: bool = True) -> Judgement:
     )
     settings = JudgingSettings(
         appraiser=appraiser(),
-        verifier=VerifierName.SGX_ECDSA,
-        decide=lambda _: decision,
-        still_holds=lambda _: True,
-        shipped_reference_remedy=lambda: None,
+        verifier=SGX_VERIFIER,
+        decide=lambda _tee, _given: decision,
+        still_holds=lambda _tee, _decision: True,
+        shipped_reference_remedy=lambda _: None,
     )
     made = judge_certificate(settings, identity().certificate_der, NOW)
     assert made.appraised.collateral_wait is not None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.appraisal.platforms import NOW, appraiser, identity
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import NULL_VERIFIER, SGX_VERIFIER, Verifiers
 from verdictd.audit.segments import AuditLogError
 from verdictd.core.result import JSONValue
 from verdictd.daemon.judging import JudgingSettings
@@ -47,7 +47,7 @@ class Fixture:
         self,
         *,
         tls: bool = True,
-        verifier: VerifierName = VerifierName.SGX_ECDSA,
+        verifier: Verifiers = SGX_VERIFIER,
         limits: ServerLimits | None = None,
     ) -> None:
         self.limits = limits or ServerLimits()
@@ -59,8 +59,8 @@ class Fixture:
             appraiser=appraiser(),
             verifier=verifier,
             decide=self.decide,
-            still_holds=lambda decision: decision.reference_digest == self.in_force,
-            shipped_reference_remedy=lambda: self.open_reference,
+            still_holds=lambda _, decision: decision.reference_digest == self.in_force,
+            shipped_reference_remedy=lambda _: self.open_reference,
         )
         context = RATSTLSContext(Role.SERVER, OWN, mutual=True) if tls else None
         self.later = timedelta(0)
@@ -78,7 +78,7 @@ class Fixture:
             self.limits,
         )
 
-    def decide(self, given: dict[str, Any]) -> Decision:
+    def decide(self, _tee: str, given: dict[str, Any]) -> Decision:
         return Decision(allow=True, outcome=Outcome.ALLOWED, reason="it is", reference_digest=self.in_force)
 
     def shake_hands(self, peer: Identity, *, before_the_end: str | None = None) -> tuple[list[Event], bool]:
@@ -268,7 +268,7 @@ def test_a_refused_peer_is_recorded_and_not_served() -> None:
 
 
 def test_the_null_verifier_asks_no_policy() -> None:
-    fixture = Fixture(verifier=VerifierName.NULL)
+    fixture = Fixture(verifier=NULL_VERIFIER)
     fixture.open_reference = "name yours"
     _, served = fixture.shake_hands(build_identity(at=NOW))
     assert served

@@ -15,7 +15,7 @@ import pytest
 from tests.unit.appraisal.platforms import NOW, appraiser, identity
 from tests.unit.appraisal.schema import violations
 from tests.unit.daemon.test_records import record
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import SGX_VERIFIER
 from verdictd.daemon import attestation_messages
 from verdictd.daemon.attestation_messages import encode_record
 from verdictd.daemon.attestations import Attestations
@@ -45,7 +45,7 @@ def served(attestations: Attestations) -> Iterator[AttestationServiceStub]:
 
 
 def judged() -> AttestationRecord:
-    result = appraiser().appraise_certificate(identity(debug=True).certificate_der, VerifierName.SGX_ECDSA, NOW)
+    result = appraiser().appraise_certificate(identity(debug=True).certificate_der, SGX_VERIFIER, NOW)
     decision = Decision(
         allow=True, outcome=Outcome.ALLOWED, reason="it is", parse_info=MappingProxyType({"svn": (1, None)})
     )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import NULL_VERIFIER
 from verdictd.daemon.open_reference import explain_open_reference
 from verdictd.daemon.policies import Policies
 from verdictd.daemon.settings import Settings
@@ -19,7 +19,7 @@ def test_the_open_reference_refuses_and_the_remedy_can_be_typed_as_it_is() -> No
 
 def test_it_does_not_where_it_was_allowed_or_nobody_is_judged_or_somebody_is_named() -> None:
     assert explain_open_reference(replace(STRICT, allow_any_enclave=True), is_open=True) is None
-    assert explain_open_reference(replace(STRICT, verifier=VerifierName.NULL), is_open=True) is None
+    assert explain_open_reference(replace(STRICT, verifier=NULL_VERIFIER), is_open=True) is None
     assert explain_open_reference(STRICT, is_open=False) is None
 
 

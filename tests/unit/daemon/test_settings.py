@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import NULL_VERIFIER, SGX_VERIFIER, VerifierName, Verifiers
 from verdictd.configuration.address import Address
 from verdictd.core.errors import ConfigError
 from verdictd.daemon.settings import (
@@ -21,7 +21,7 @@ from verdictd.ratstls.evidence import CertificateFormat
 from verdictd.tees.dcap.acceptance import TCBStatus
 
 MUTUAL = Settings(mutual=True)
-SERVES_ANYONE = Settings(verifier=VerifierName.NULL)
+SERVES_ANYONE = Settings(verifier=NULL_VERIFIER)
 
 
 def test_the_defaults_are_the_originals_addresses_and_the_least_acceptance() -> None:
@@ -36,11 +36,11 @@ def test_the_defaults_are_the_originals_addresses_and_the_least_acceptance() -> 
 
 
 def test_a_verifier_that_was_not_named_is_sgx_ecdsa_and_never_null() -> None:
-    assert Settings().enforced_verifier is VerifierName.SGX_ECDSA
+    assert Settings().enforced_verifier == SGX_VERIFIER
 
 
 @pytest.mark.parametrize("verifier", VerifierName)
-def test_a_verifier_that_was_named_is_the_one_enforced(verifier: VerifierName) -> None:
+def test_a_verifier_that_was_named_is_the_one_enforced(verifier: Verifiers) -> None:
     assert Settings(verifier=verifier).enforced_verifier is verifier
 
 
@@ -49,9 +49,9 @@ def test_a_verifier_that_was_named_is_the_one_enforced(verifier: VerifierName) -
     [
         MUTUAL,
         SERVES_ANYONE,
-        Settings(mutual=True, verifier=VerifierName.NULL),
-        Settings(tls=TLSName.NULL, verifier=VerifierName.NULL),
-        Settings(tls=TLSName.NULL, crypto=CryptoName.NULL, verifier=VerifierName.NULL),
+        Settings(mutual=True, verifier=NULL_VERIFIER),
+        Settings(tls=TLSName.NULL, verifier=NULL_VERIFIER),
+        Settings(tls=TLSName.NULL, crypto=CryptoName.NULL, verifier=NULL_VERIFIER),
         replace(MUTUAL, attester=AttesterName.SGX_ECDSA, simulate=Path("sim"), endorsements=True),
         replace(MUTUAL, attester=AttesterName.SGX_ECDSA, quote_command="quoter"),
         replace(MUTUAL, certificate_format=CertificateFormat.LEGACY),
@@ -70,9 +70,17 @@ def test_settings_that_hold_together_pass(settings: Settings) -> None:
     ("settings", "why", "remedy"),
     [
         (Settings(), "without mutual no peer presents evidence", "add --mutual"),
-        (Settings(verifier=VerifierName.SGX_ECDSA), "without mutual no peer presents evidence", "add --mutual"),
+        (
+            Settings(verifier=SGX_VERIFIER),
+            "without mutual no peer presents evidence",
+            "add --mutual",
+        ),
         (Settings(tls=TLSName.NULL), "no verifier can be enforced", "--tls openssl"),
-        (Settings(tls=TLSName.NULL, verifier=VerifierName.SGX_ECDSA), "no verifier can be enforced", "--tls openssl"),
+        (
+            Settings(tls=TLSName.NULL, verifier=SGX_VERIFIER),
+            "no verifier can be enforced",
+            "--tls openssl",
+        ),
         (replace(MUTUAL, tls=TLSName.NULL), "no verifier can be enforced", "--tls openssl"),
         (replace(SERVES_ANYONE, tls=TLSName.NULL, mutual=True), "mutual cannot be kept", "--mutual"),
         (replace(MUTUAL, crypto=CryptoName.NULL), "nullcrypto makes no certificate", "openssl"),

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import NULL_VERIFIER, VerifierName, name_verifiers
 from verdictd.configuration.address import Address
 from verdictd.configuration.layers import MAX_CONFIG_FILE_BYTES
 from verdictd.configuration.log_choice import LogFormat, LogLevel
 from verdictd.core.errors import ConfigError, LimitExceededError
+from verdictd.daemon.guest_settings import GuestSettings
 from verdictd.daemon.settings import ArchiveSettings, AttesterName, CollateralSettings, CryptoName, Settings, TLSName
 from verdictd.daemon.settings_address import UnixAddress
 from verdictd.daemon.settings_fields import FIELDS
@@ -48,6 +49,7 @@ def test_every_field_of_the_settings_has_a_key_and_every_key_a_field() -> None:
         "acceptance": Acceptance,
         "collateral": CollateralSettings,
         "archive": ArchiveSettings,
+        "guests": GuestSettings,
         "limits": ServerLimits,
     }
     expected = keys(Settings) - tables.keys()
@@ -97,7 +99,7 @@ def test_a_file_of_everything_is_read() -> None:
         listen=Address("0.0.0.0", 1111),  # noqa: S104 - it is only read
         client_api=UnixAddress(Path("/run/v.sock")),
         attester=AttesterName.SGX_ECDSA,
-        verifier=VerifierName.SGX_ECDSA_QVE,
+        verifier=name_verifiers(VerifierName.SGX_ECDSA_QVE),
         mutual=True,
         data_dir=BASE / "data",
         trust_roots=("intel", "/etc/verdictd/sim.pem", "/abs.pem"),
@@ -173,9 +175,23 @@ def test_no_denied_advisory_can_be_said() -> None:
         ('mutual = "yes"', "v.toml: mutual", "expected true or false, found the text 'yes'"),
         ("mutual = 1", "v.toml: mutual", "expected true or false, found 1"),
         ('tls = "gnutls"', "v.toml: tls", "'gnutls' is unknown; use one of openssl, nulltls"),
-        ('attester = "sev_snp"', "v.toml: attester", "'sev_snp' is not implemented"),
-        ('verifier = "tdx_ecdsa"', "v.toml: verifier", "is not implemented"),
+        ('attester = "sgx_la"', "v.toml: attester", "'sgx_la' is not implemented"),
         ('verifier = "SGX_ECDSA"', "v.toml: verifier", "is unknown"),
+        ("[guests]\namd_roots = []", "v.toml: guests.amd_roots", "at least one root"),
+        ('[guests]\namd_certificates = "ftp://amd"', "v.toml: guests.amd_certificates", "URL of another kind"),
+        ('[guests]\naccept_unbound_evidence = ["csv"]', "v.toml: guests.accept_unbound_evidence", "csv: no kind of"),
+        ("[guests]\nvmpls = [4]", "v.toml: guests.vmpls", "from 0 to 3"),
+        ("[guests]\nvmpls = []", "v.toml: guests.vmpls", "at least one privilege level"),
+        ("[guests]\nvmpls = [true]", "v.toml: guests.vmpls", "found true"),
+        ('[guests]\nmin_tcb = ["Rome:snp=1"]', "v.toml: guests.min_tcb", "no TCB of a product"),
+        ('[guests]\nmin_tcb = ["Milan"]', "v.toml: guests.min_tcb", "no TCB of a product"),
+        ('[guests]\nmin_tcb = ["Milan:fmc=1"]', "v.toml: guests.min_tcb", "no TCB of Milan"),
+        ('[guests]\nmin_tcb = ["Milan:snp=256"]', "v.toml: guests.min_tcb", "no TCB of Milan"),
+        ('[guests]\nmin_tcb = ["Milan:snp=1,snp=2"]', "v.toml: guests.min_tcb", "no TCB of Milan"),
+        ('[guests]\nmin_tcb = ["Milan:snp=1", "Milan:tee=2"]', "v.toml: guests.min_tcb", "two lowest TCBs"),
+        ('[guests]\nrequired_mitigations = "many"', "v.toml: guests.required_mitigations", "no number such as 0x3"),
+        ("[guests]\nrequired_mitigations = -1", "v.toml: guests.required_mitigations", "from 0"),
+        ('[guests]\nmin_csv_firmware = "1"', "v.toml: guests.min_csv_firmware", "no API version"),
         ('trust_roots = "intel"', "v.toml: trust_roots", "expected a list of texts, found the text 'intel'"),
         ("trust_roots = []", "v.toml: trust_roots", "at least one trust root"),
         ("trust_roots = [1]", "v.toml: trust_roots", "expected a text, found 1"),
@@ -314,11 +330,15 @@ def test_settings_that_would_serve_anyone_are_refused_when_put_together() -> Non
 
 
 names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=8)
+judging = [name for name in VerifierName if name is not VerifierName.NULL]
+verifiers_strategy = st.just(NULL_VERIFIER) | st.lists(st.sampled_from(judging), min_size=1).map(
+    lambda names: name_verifiers(*names)
+)
 settings_strategy = st.builds(
     Settings,
     listen=st.builds(Address, st.ip_addresses().map(str), st.integers(0, 65535)),
     client_api=st.builds(Address, st.ip_addresses(network="127.0.0.0/8").map(str), st.integers(0, 65535)),
-    verifier=st.sampled_from(VerifierName),
+    verifier=verifiers_strategy,
     mutual=st.just(True),
     tls=st.just(TLSName.OPENSSL),
     crypto=st.just(CryptoName.OPENSSL),
@@ -389,6 +409,9 @@ def test_what_check_config_prints_is_toml_with_every_setting_that_is_set() -> No
         "collateral.source",
         "collateral.pccs_url",
         "collateral.alibaba_region",
+        "guests.amd_certificates",
+        "guests.sev_certificates",
+        "guests.hygon_certificates",
     }
 
 

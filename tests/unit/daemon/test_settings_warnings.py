@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import NULL_VERIFIER, SGX_VERIFIER
 from verdictd.configuration.address import Address
 from verdictd.daemon.settings import AttesterName, Settings, TLSName
 from verdictd.daemon.settings_warnings import warnings
 from verdictd.tees.dcap.acceptance import ANY_STATUS_BUT_REVOKED, Acceptance, TCBStatus
 
-STRICT = Settings(mutual=True, verifier=VerifierName.SGX_ECDSA)
+STRICT = Settings(mutual=True, verifier=SGX_VERIFIER)
 
 
 def test_strict_settings_warn_of_nothing() -> None:
@@ -22,11 +22,17 @@ def test_strict_settings_warn_of_nothing() -> None:
     ("settings", "said"),
     [
         (replace(STRICT, verifier=None), "No verifier is named, so sgx_ecdsa is enforced"),
-        (replace(STRICT, verifier=VerifierName.NULL), "evidence nobody checks"),
-        (Settings(verifier=VerifierName.NULL), "anyone who connects is served (nullverifier, without --mutual)"),
-        (Settings(tls=TLSName.NULL, verifier=VerifierName.NULL), "can be read and changed on the way"),
+        (replace(STRICT, verifier=NULL_VERIFIER), "evidence nobody checks"),
         (
-            Settings(tls=TLSName.NULL, verifier=VerifierName.NULL),
+            Settings(verifier=NULL_VERIFIER),
+            "anyone who connects is served (nullverifier, without --mutual)",
+        ),
+        (
+            Settings(tls=TLSName.NULL, verifier=NULL_VERIFIER),
+            "can be read and changed on the way",
+        ),
+        (
+            Settings(tls=TLSName.NULL, verifier=NULL_VERIFIER),
             "anyone who connects is served (nullverifier, nulltls)",
         ),
         (replace(STRICT, allow_any_enclave=True), "any enclave of anybody"),
@@ -60,7 +66,11 @@ def test_stricter_settings_than_the_default_warn_of_nothing() -> None:
 
 
 def test_what_the_null_verifier_ignores_is_not_warned_of() -> None:
-    settings = Settings(verifier=VerifierName.NULL, trust_roots=("sim.pem",), acceptance=Acceptance(allow_debug=True))
+    settings = Settings(
+        verifier=NULL_VERIFIER,
+        trust_roots=("sim.pem",),
+        acceptance=Acceptance(allow_debug=True),
+    )
     assert len(warnings(settings)) == 1
 
 

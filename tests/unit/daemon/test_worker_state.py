@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import NULL_VERIFIER, SGX_VERIFIER
 from verdictd.configuration.trust_files import load_trust_roots
 from verdictd.core.errors import CollateralError, ConfigError, VerdictdError
 from verdictd.daemon.collateral_setup import AppraisalSetup, open_sources
@@ -65,7 +65,7 @@ def test_our_own_evidence_and_its_endorsements_come_from_what_was_named(place: P
     certificate = parse_certificate(context.identity.certificate_der)
     assert certificate.endorsements is not None
     result = state.setup.appraiser.appraise_certificate(
-        context.identity.certificate_der, VerifierName.SGX_ECDSA, datetime.now(UTC)
+        context.identity.certificate_der, SGX_VERIFIER, datetime.now(UTC)
     )
     assert result.allowed, [check.sentence for check in result.refusals]
 
@@ -77,7 +77,7 @@ def test_each_identity_has_a_key_of_its_own(place: Path) -> None:
 
 
 def test_without_tls_there_is_no_identity(place: Path) -> None:
-    nulls = replace(settings(place), tls=TLSName.NULL, verifier=VerifierName.NULL, mutual=False)
+    nulls = replace(settings(place), tls=TLSName.NULL, verifier=NULL_VERIFIER, mutual=False)
     assert build_state(nulls).serving.context is None
 
 
