@@ -6,9 +6,11 @@ from pathlib import Path
 from verdictd.cli.options import (
     ACCEPTANCE_FLAGS,
     COLLATERAL_FLAGS,
+    GUEST_FLAGS,
     TRUST_FLAGS,
     add_acceptance_options,
     add_collateral_options,
+    add_guest_options,
     add_switch,
     add_trust_options,
     read_flags,
@@ -57,6 +59,7 @@ DAEMON_FLAGS = {
     **TRUST_FLAGS,
     **ACCEPTANCE_FLAGS,
     **COLLATERAL_FLAGS,
+    **GUEST_FLAGS,
 }
 """The setting that each flag sets."""
 
@@ -83,6 +86,7 @@ def add_daemon_options(parser: argparse.ArgumentParser) -> None:
     add_acceptance_options(parser)
     add_trust_options(parser)
     add_collateral_options(parser)
+    add_guest_options(parser)
 
 
 def _add_instances(parser: argparse.ArgumentParser) -> None:
@@ -90,8 +94,10 @@ def _add_instances(parser: argparse.ArgumentParser) -> None:
     add_switch(group, "-m/--mutual", "peers must present a certificate; needed for any verifier but nullverifier")
     group.add_argument(
         "--verifier",
+        action="append",
         metavar="NAME",
-        help="what every peer must pass: sgx_ecdsa (default), or nullverifier for no check",
+        help="what every peer must pass: sgx_ecdsa (default), tdx_ecdsa, any of them, or nullverifier for no check;"
+        " may be repeated: a peer passes by the one for its kind of evidence",
     )
     group.add_argument("--tls", metavar="NAME", help="openssl (default), or nulltls for no TLS at all")
     group.add_argument("--crypto", metavar="NAME", help="openssl (default), or nullcrypto with nulltls")

@@ -7,25 +7,31 @@ from verdictd.cli.files import read_bounded
 from verdictd.core.errors import ConfigError
 from verdictd.core.limits import MAX_POLICY_BYTES, MAX_REFERENCE_BYTES
 from verdictd.core.result import JSONValue
+from verdictd.daemon.policies import load_shipped_policy
 from verdictd.policy.decision import Decision
-from verdictd.policy.pair_files import SHIPPED, load_shipped
 from verdictd.policy.service import evaluate_once
 
 
 @dataclass(frozen=True, slots=True)
 class LocalPolicy:
-    """A policy with its reference values, both as bytes of files that were not yet checked."""
+    """A policy with its reference values, both as bytes of files that were not yet checked.
 
-    policy: bytes
+    Attributes:
+        policy: ``None`` for the one that is shipped for the kind of evidence.
+        reference: the reference values.
+    """
+
+    policy: bytes | None
     reference: bytes
 
-    def decide(self, given: dict[str, JSONValue]) -> Decision:
-        """Decide about an input.
+    def decide(self, tee: str, given: dict[str, JSONValue]) -> Decision:
+        """Decide about an input made of a kind of evidence.
 
         Raises:
             VerdictdError: the policy or the reference values must not be used.
         """
-        return evaluate_once(self.policy, self.reference, given)
+        policy = load_shipped_policy(tee) if self.policy is None else self.policy
+        return evaluate_once(policy, self.reference, given)
 
 
 def add_policy_options(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +54,5 @@ def read_policy(arguments: argparse.Namespace) -> LocalPolicy | None:
         raise ConfigError(
             "--policy is given without --reference", remedy="name reference values too; {} if it has none"
         )
-    policy = load_shipped(SHIPPED.policy)
-    if arguments.policy is not None:
-        policy = read_bounded(arguments.policy, MAX_POLICY_BYTES)
+    policy = None if arguments.policy is None else read_bounded(arguments.policy, MAX_POLICY_BYTES)
     return LocalPolicy(policy, read_bounded(arguments.reference, MAX_REFERENCE_BYTES))

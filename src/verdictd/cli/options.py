@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from verdictd.configuration.trust_files import INTEL, load_trust_roots
+from verdictd.daemon.guest_settings import GuestSettings
 from verdictd.daemon.settings import CollateralSettings
-from verdictd.daemon.settings_reader import FORM, build_acceptance, build_collateral_settings
+from verdictd.daemon.settings_reader import FORM, build_acceptance, build_collateral_settings, build_guest_settings
 from verdictd.tees.dcap.acceptance import Acceptance
 from verdictd.tees.dcap.trust_roots import TrustRoots
 
@@ -22,6 +23,23 @@ ACCEPTANCE_FLAGS = {
     "--max-collateral-age": "acceptance.max_collateral_age_days",
 }
 TRUST_FLAGS = {"--trust-root": "trust_roots"}
+GUEST_FLAGS = {
+    "--amd-certificates": "guests.amd_certificates",
+    "--amd-root": "guests.amd_roots",
+    "--sev-certificates": "guests.sev_certificates",
+    "--sev-root": "guests.sev_roots",
+    "--hygon-certificates": "guests.hygon_certificates",
+    "--hygon-root": "guests.hygon_roots",
+    "--accept-unbound-evidence": "guests.accept_unbound_evidence",
+    "--accept-vmpl": "guests.vmpls",
+    "--allow-migration-agent": "guests.allow_migration_agent",
+    "--allow-masked-chip-id": "guests.allow_masked_chip_id",
+    "--allow-provisional-firmware": "guests.allow_provisional_firmware",
+    "--min-tcb": "guests.min_tcb",
+    "--require-mitigations": "guests.required_mitigations",
+    "--min-csv-firmware": "guests.min_csv_firmware",
+    "--min-sev-firmware": "guests.min_sev_firmware",
+}
 COLLATERAL_FLAGS = {
     "--collateral": "collateral.source",
     "--pccs-url": "collateral.pccs_url",
@@ -76,6 +94,48 @@ def add_collateral_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--alibaba-region", metavar="REGION", help="ask Alibaba Cloud's PCCS of this region")
     add_switch(group, "--alibaba-vpc", "use that region's address inside its VPC")
+
+
+def add_guest_options(parser: argparse.ArgumentParser) -> None:
+    """Add what counts for evidence of SEV-SNP, SEV and CSV; read it with `read_guest_settings`."""
+    group = parser.add_argument_group("guests: SEV-SNP, SEV, CSV")
+    group.add_argument(
+        "--amd-certificates", metavar="DIR|URL", help="where AMD's certificates come from, beside what evidence brings"
+    )
+    group.add_argument("--amd-root", action="append", metavar="PEM|amd", help="ARK to trust INSTEAD of AMD's; repeat")
+    group.add_argument("--sev-certificates", metavar="DIR", help="where ask_ark_naples.cert and so on are, for SEV")
+    group.add_argument("--sev-root", action="append", metavar="FILE|amd", help="ARK for SEV to trust INSTEAD of AMD's")
+    group.add_argument(
+        "--hygon-certificates", metavar="DIR|URL", help="where HSK and CEK come from that evidence does not bring"
+    )
+    group.add_argument(
+        "--hygon-root", action="append", metavar="FILE|hygon", help="HRK to trust INSTEAD of Hygon's; repeat"
+    )
+    group.add_argument(
+        "--accept-unbound-evidence", action="append", metavar="KIND", help="accept sev, which anybody can replay"
+    )
+    group.add_argument("--accept-vmpl", action="append", metavar="N", help="privilege levels of a report (0 and 1)")
+    add_switch(group, "--allow-migration-agent", "accept guests that a migration agent can read")
+    add_switch(group, "--allow-masked-chip-id", "accept reports that do not say of which chip they are")
+    add_switch(group, "--allow-provisional-firmware", "accept firmware that the host may still take back")
+    group.add_argument(
+        "--min-tcb",
+        action="append",
+        metavar="PRODUCT:NAME=N,…",
+        help="lowest TCB of a product, as Milan:bootloader=4,snp=22,microcode=213; repeat",
+    )
+    group.add_argument("--require-mitigations", metavar="BITS", help="mitigations that SEV-SNP firmware has to report")
+    group.add_argument("--min-csv-firmware", metavar="X.Y", help="lowest API version of a CSV platform's firmware")
+    group.add_argument("--min-sev-firmware", metavar="X.Y", help="lowest API version of an SEV platform's firmware")
+
+
+def read_guest_settings(arguments: argparse.Namespace) -> GuestSettings:
+    """Return what counts for guests by the flags of `add_guest_options`.
+
+    Raises:
+        ConfigError: a value that cannot be.
+    """
+    return build_guest_settings(read_flags(arguments, GUEST_FLAGS))
 
 
 def add_switch(group: argparse._ActionsContainer, flag: str, text: str) -> None:

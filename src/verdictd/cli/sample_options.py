@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from verdictd.appraisal.verifiers import VerifierName, parse_verifier_name
+from verdictd.appraisal.verifiers import SGX_VERIFIER, Verifiers, parse_verifiers
 from verdictd.cli.local_policy import add_policy_options
 from verdictd.cli.logs import LEVELS
-from verdictd.cli.options import add_acceptance_options, add_collateral_options, add_trust_options
+from verdictd.cli.options import add_acceptance_options, add_collateral_options, add_guest_options, add_trust_options
 from verdictd.core.errors import ConfigError
 from verdictd.ratstls.evidence import CertificateFormat
 
@@ -17,7 +17,7 @@ EXIT_FAILURE = 255
 
 _EXIT_USAGE = 1
 _LEVEL_VARIABLE = "RATS_TLS_GLOBAL_LOG_LEVEL"
-_ATTESTERS = ("nullattester", "sgx_ecdsa")
+_ATTESTERS = ("nullattester", "sgx_ecdsa", "tdx_ecdsa", "sev_snp", "csv")
 _CLAIM = re.compile(r"([A-Za-z0-9._-]{1,64})=(.*)", re.DOTALL)
 
 
@@ -72,20 +72,25 @@ def add_sample_options(parser: argparse.ArgumentParser, environment: Mapping[str
         "--sim-mrenclave", type=bytes.fromhex, metavar="HEX", help="with --simulate: the enclave's measure"
     )
     own.add_argument("--sim-mrsigner", type=bytes.fromhex, metavar="HEX", help="with --simulate: the enclave's signer")
+    own.add_argument("--sim-mrtd", type=bytes.fromhex, metavar="HEX", help="with -a tdx_ecdsa: the TD's measure")
+    own.add_argument(
+        "--sim-measurement", type=bytes.fromhex, metavar="HEX", help="with -a sev_snp or csv: the guest's measure"
+    )
     own.add_argument("--sim-isv-prod-id", type=int, default=0, metavar="N")
     own.add_argument("--sim-isv-svn", type=int, default=0, metavar="N")
     add_policy_options(parser)
     add_acceptance_options(parser)
     add_trust_options(parser)
     add_collateral_options(parser)
+    add_guest_options(parser)
 
 
-def choose_verifier(name: str) -> VerifierName:
-    """Return the verifier that was named; the strictest there is where none was.
+def choose_verifier(name: str) -> Verifiers:
+    """Return the verifiers that were named; that of SGX where none was.
 
     The peers let the other side choose a weaker one where none is named. Here evidence is then required.
     """
-    return parse_verifier_name(name) if name else VerifierName.SGX_ECDSA
+    return parse_verifiers([name]) if name else SGX_VERIFIER
 
 
 def parse_attester_name(name: str) -> str:

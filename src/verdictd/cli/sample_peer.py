@@ -3,20 +3,21 @@
 import argparse
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from verdictd.appraisal.policy_step import apply_policy, skip_policy
 from verdictd.appraisal.report import summarise
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import Verifiers
 from verdictd.cli.local_policy import LocalPolicy, read_policy
-from verdictd.cli.options import read_acceptance, read_collateral_settings, read_trust_roots
+from verdictd.cli.options import read_acceptance, read_collateral_settings, read_guest_settings, read_trust_roots
 from verdictd.cli.sample_options import choose_verifier, parse_attester_name, parse_claims
 from verdictd.core.attester import Attester
 from verdictd.core.errors import ConfigError
-from verdictd.daemon.attesters import open_attester
+from verdictd.daemon.attesters import EVIDENCE_TAGS, SimulatedWorkload, open_attester
 from verdictd.daemon.collateral_setup import AppraisalSetup, open_sources
+from verdictd.daemon.guest_setup import make_guest_tees
 from verdictd.daemon.identity import IdentityMaker
 from verdictd.daemon.settings import AttesterName
 from verdictd.ratstls.certificate import attestation_id
@@ -26,6 +27,8 @@ from verdictd.ratstls.tls_context import RATSTLSContext
 from verdictd.reference.finder import find_subjects, select
 from verdictd.reference.subject import Subject
 from verdictd.simulator.enclave import EnclaveSpec
+from verdictd.simulator.guests import GuestSpec
+from verdictd.simulator.trust_domain import TrustDomainSpec
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -41,13 +44,13 @@ class SamplePeer:
     """
 
     setup: AppraisalSetup
-    verifier: VerifierName
+    verifier: Verifiers
     policy: LocalPolicy | None
 
     def judge(self, certificate: bytes) -> PeerVerdict:
         """Judge the peer's certificate (DER), which is untrusted."""
         result = self.setup.appraiser.appraise_certificate(certificate, self.verifier, datetime.now(UTC))
-        if self.verifier is not VerifierName.NULL:
+        if not self.verifier.is_null:
             if self.policy is None:
                 result = skip_policy(result, "no --policy is given: any enclave is accepted")
             else:
@@ -71,12 +74,14 @@ def open_peer(role: Role, arguments: argparse.Namespace) -> SamplePeer:
         roots=read_trust_roots(arguments),
         acceptance=read_acceptance(arguments),
         sources=open_sources(read_collateral_settings(arguments), os.environ),
+        guests=make_guest_tees(read_guest_settings(arguments), read_acceptance(arguments)),
+        verifiers=choose_verifier(arguments.verifier),
     )
     peer = SamplePeer(setup=setup, verifier=choose_verifier(arguments.verifier), policy=read_policy(arguments))
     setup.service.preload(datetime.now(UTC))
     if arguments.tls == "nulltls":
         _LOGGER.warning("nulltls: nothing is encrypted and nobody is judged")
-    elif peer.verifier is VerifierName.NULL:
+    elif peer.verifier.is_null:
         _LOGGER.warning("nullverifier: the peer's evidence is not judged")
     elif peer.policy is None:
         _LOGGER.warning("no policy is named: any enclave on an acceptable platform is accepted")
@@ -87,7 +92,7 @@ def open_peer(role: Role, arguments: argparse.Namespace) -> SamplePeer:
 
 def _check_enforceable(role: Role, arguments: argparse.Namespace) -> None:
     """Refuse to drop a verifier that was named because the other flags leave it nothing to judge."""
-    if not arguments.verifier or choose_verifier(arguments.verifier) is VerifierName.NULL:
+    if not arguments.verifier or choose_verifier(arguments.verifier).is_null:
         return
     named = f"the verifier {arguments.verifier} is named and cannot be enforced"
     if arguments.tls == "nulltls":
@@ -106,6 +111,7 @@ def make_tls_context(role: Role, arguments: argparse.Namespace, peer: SamplePeer
     """
     maker = IdentityMaker(
         attester=_open_attester(arguments),
+        evidence_tag=EVIDENCE_TAGS[_attester_name(arguments)],
         certificate_format=CertificateFormat(arguments.certificate_format),
         custom_claims=parse_claims(arguments.claim),
         find_endorsements=peer.setup.find_endorsements if arguments.endorsements else None,
@@ -117,6 +123,12 @@ def make_tls_context(role: Role, arguments: argparse.Namespace, peer: SamplePeer
     return RATSTLSContext(role, identity, mutual=arguments.mutual)
 
 
+def _attester_name(arguments: argparse.Namespace) -> AttesterName:
+    """The attester that was named; that of SGX where none was."""
+    name = parse_attester_name(arguments.attester)
+    return AttesterName(name) if name else AttesterName.SGX_ECDSA
+
+
 def _open_attester(arguments: argparse.Namespace) -> Attester | None:
     """Open the attester that was named; where none was, hardware or a simulated platform if there is any."""
     name = parse_attester_name(arguments.attester)
@@ -124,10 +136,14 @@ def _open_attester(arguments: argparse.Namespace) -> Attester | None:
     simulate = None if arguments.simulate is None else Path(arguments.simulate)
     try:
         return open_attester(
-            AttesterName(name) if name else AttesterName.SGX_ECDSA,
+            _attester_name(arguments),
             quote_command=arguments.quote_command,
             simulate=simulate,
-            enclave=enclave,
+            workload=SimulatedWorkload(
+                enclave=enclave,
+                domain=_read_domain(arguments),
+                guest=GuestSpec(measurement=arguments.sim_measurement, debug=arguments.debug_enclave),
+            ),
         )
     except ConfigError:
         if name or simulate or arguments.quote_command:
@@ -150,6 +166,14 @@ def _read_enclave(arguments: argparse.Namespace) -> EnclaveSpec:
         )
     except ValueError as error:
         raise ConfigError(f"the simulated enclave cannot be: {error}") from error
+
+
+def _read_domain(arguments: argparse.Namespace) -> TrustDomainSpec:
+    usual = TrustDomainSpec(debug=arguments.debug_enclave)
+    try:
+        return replace(usual, mr_td=arguments.sim_mrtd or usual.mr_td)
+    except ValueError as error:
+        raise ConfigError(f"the simulated TD cannot be: {error}") from error
 
 
 def _measure_enclave(path: Path, *, debug: bool) -> EnclaveSpec:

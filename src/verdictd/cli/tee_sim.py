@@ -8,6 +8,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
@@ -16,18 +17,22 @@ from verdictd.cli.files import read_bounded, write_whole
 from verdictd.cli.logs import configure_logging
 from verdictd.cli.tee_sim_arguments import Hex, hex_of, instant_of, lifetime_of, u16
 from verdictd.configuration.address import parse_address
-from verdictd.core.errors import VerdictdError
+from verdictd.core.errors import ConfigError, VerdictdError
 from verdictd.simulator.amd_store import AMD_PRODUCTS, amd_root_file, load_amd_pki
+from verdictd.simulator.attester import SimulatedTDAttester
 from verdictd.simulator.behaviour import Behaviour
 from verdictd.simulator.collateral_file import encode_collateral_file
 from verdictd.simulator.enclave import DEFAULT_MR_ENCLAVE, DEFAULT_MR_SIGNER
 from verdictd.simulator.enclave_author import MAX_ENCLAVE_CONTENT_BYTES, load_author_key
 from verdictd.simulator.enclave_image import EnclaveIdentity, build_enclave_image
+from verdictd.simulator.guests import GuestSpec, load_csv_attester, load_snp_attester
+from verdictd.simulator.hygon_store import hygon_root_file, load_hygon
 from verdictd.simulator.platform import SimulatedPlatform
 from verdictd.simulator.quote_builder import REPORT_DATA_BYTES
 from verdictd.simulator.server import CollateralServer
 from verdictd.simulator.store import ROOT_CERTIFICATE_FILE
-from verdictd.tees.dcap.acceptance import TCBStatus
+from verdictd.simulator.trust_domain import TrustDomainSpec
+from verdictd.tees.dcap.acceptance import LEVEL_STATUSES, TCBStatus
 
 EXIT_OK: Final = 0
 EXIT_USAGE: Final = 2
@@ -58,8 +63,19 @@ def _init(options: argparse.Namespace) -> None:
 
 def _quote(options: argparse.Namespace) -> None:
     platform = SimulatedPlatform.load(options.directory)
+    report_data = options.report_data.ljust(REPORT_DATA_BYTES, b"\0")
+    if options.tee in {"snp", "csv"}:
+        _write(options.output, _quote_guest(options, report_data))
+        return
+    if options.tee == "tdx":
+        usual = TrustDomainSpec(debug=options.debug)
+        domain = replace(usual, mr_td=options.mrtd or usual.mr_td)
+        version = 5 if options.quote_version == 5 else 4
+        attester = SimulatedTDAttester(platform, domain, version)
+        _write(options.output, attester.quote(report_data))
+        return
     quote = platform.quote(
-        report_data=options.report_data.ljust(REPORT_DATA_BYTES, b"\0"),
+        report_data=report_data,
         mr_enclave=options.mrenclave,
         mr_signer=options.mrsigner,
         isv_prod_id=options.isv_prod_id,
@@ -68,6 +84,16 @@ def _quote(options: argparse.Namespace) -> None:
         quote_version=options.quote_version,
     )
     _write(options.output, quote)
+
+
+def _quote_guest(options: argparse.Namespace, report_data: bytes) -> bytes:
+    guest = GuestSpec(measurement=options.measurement, debug=options.debug)
+    try:
+        if options.tee == "csv":
+            return load_csv_attester(options.directory, guest).quote(report_data)
+        return load_snp_attester(options.directory, guest).quote(report_data)
+    except ValueError as error:
+        raise ConfigError(f"the guest cannot be: {error}") from error
 
 
 def _enclave(options: argparse.Namespace) -> None:
@@ -80,7 +106,8 @@ def _enclave(options: argparse.Namespace) -> None:
 
 def _collateral(options: argparse.Namespace) -> None:
     platform = SimulatedPlatform.load(options.directory)
-    _write(options.output, encode_collateral_file(platform.collateral(options.at or datetime.now(UTC))))
+    issue = platform.tdx_collateral if options.tee == "tdx" else platform.collateral
+    _write(options.output, encode_collateral_file(issue(options.at or datetime.now(UTC))))
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -148,6 +175,12 @@ def _init_amd(options: argparse.Namespace) -> None:
         sys.stdout.write(f"simulated AMD for {product}; its root: {amd_root_file(options.directory, product)}\n")
 
 
+def _init_hygon(options: argparse.Namespace) -> None:
+    SimulatedPlatform.load(options.directory)
+    load_hygon(options.directory)
+    sys.stdout.write(f"simulated Hygon; its root: {hygon_root_file(options.directory)}\n")
+
+
 def _revoke(options: argparse.Namespace) -> None:
     now = datetime.now(UTC)
     SimulatedPlatform.update(options.directory, lambda present: present.with_revoked(options.target, since=now))
@@ -173,7 +206,8 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="tee-sim",
-        description="A simulated SGX platform and its vendor. Trusted only by a verifier that was given its root.",
+        description="A simulated platform with SGX, TDX, SEV-SNP and CSV, and its vendors. Trusted only by a verifier"
+        " that was given its roots.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -186,14 +220,15 @@ def _parser() -> argparse.ArgumentParser:
     init = command("init", "make a platform: root CA, PCK CA, PCK, TCB signer, quoting enclave")
     init.set_defaults(run=_init)
 
-    quote = command("quote", "quote an enclave")
+    quote = command("quote", "quote an enclave or a trust domain, or report on a guest")
     quote.set_defaults(run=_quote)
     quote.add_argument("--report-data", type=Hex(0, REPORT_DATA_BYTES), required=True, metavar="HEX")
     quote.add_argument("--mrenclave", type=hex_of(32), default=DEFAULT_MR_ENCLAVE, metavar="HEX")
     quote.add_argument("--mrsigner", type=hex_of(32), default=DEFAULT_MR_SIGNER, metavar="HEX")
     quote.add_argument("--isv-prod-id", type=u16, default=0, metavar="N")
     quote.add_argument("--isv-svn", type=u16, default=0, metavar="N")
-    quote.add_argument("--debug", action="store_true", help="a debug enclave")
+    quote.add_argument("--mrtd", type=hex_of(48), metavar="HEX", help="with --tee tdx: the TD's measure")
+    quote.add_argument("--debug", action="store_true", help="a debug enclave, or a TD under debug")
     quote.add_argument("--quote-version", type=int, choices=(3, 4, 5), default=3)
 
     enclave = command("enclave", "build a signed enclave image, of any content, to take reference values from")
@@ -205,6 +240,9 @@ def _parser() -> argparse.ArgumentParser:
     collateral = command("collateral", "issue collateral as one JSON file")
     collateral.set_defaults(run=_collateral)
     collateral.add_argument("--at", type=instant_of, metavar="TIME", help="issue it for this instant instead of now")
+    quote.add_argument("--measurement", type=Hex(0, 48), metavar="HEX", help="with --tee snp (48 bytes) or csv (32)")
+    collateral.add_argument("--tee", choices=("sgx", "tdx"), default="sgx", help="of which TEE (default sgx)")
+    quote.add_argument("--tee", choices=("sgx", "tdx", "snp", "csv"), default="sgx", help="of which TEE (default sgx)")
     for with_output in (quote, enclave, collateral):
         with_output.add_argument("-o", "--output", required=True, metavar="FILE", help="- for standard output")
 
@@ -226,10 +264,13 @@ def _add_vendor_commands(command: Callable[[str, str], argparse.ArgumentParser])
     early = command("publish-early", "let the vendor's early TCB info find it at another status")
     early.set_defaults(run=_publish_early)
     for with_status in (status, early):
-        with_status.add_argument("status", choices=[known.value for known in TCBStatus], metavar="STATUS")
+        with_status.add_argument("status", choices=[known.value for known in LEVEL_STATUSES], metavar="STATUS")
 
     amd = command("init-amd", "make the simulated AMD's certificates now, and not when they are first asked for")
     amd.set_defaults(run=_init_amd)
+
+    hygon = command("init-hygon", "make the simulated Hygon's certificates now, and not when they are first needed")
+    hygon.set_defaults(run=_init_hygon)
 
     standard = command("publish-standard", "let the standard TCB info become what the early one is")
     standard.set_defaults(run=_publish_standard)

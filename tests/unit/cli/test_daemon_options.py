@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import NULL_VERIFIER, SGX_VERIFIER
 from verdictd.cli.daemon_options import DAEMON_FLAGS, add_daemon_options, read_settings
 from verdictd.core.errors import ConfigError
 from verdictd.daemon.settings import AttesterName, Settings
@@ -41,7 +41,7 @@ def test_the_originals_command_line_means_what_it_meant() -> None:
     assert (str(settings.client_api), str(settings.listen)) == ("127.0.0.1:10001", "0.0.0.0:1111")
     assert settings.mutual
     assert settings.attester is AttesterName.NULL
-    assert settings.verifier is VerifierName.SGX_ECDSA
+    assert settings.verifier == SGX_VERIFIER
     assert settings.data_dir == Path("/opt/verdictd")
 
 
@@ -76,7 +76,7 @@ def test_paths_in_flags_are_the_shells() -> None:
 def test_without_mutual_it_refuses_unless_the_null_verifier_was_named() -> None:
     with pytest.raises(ConfigError, match="without mutual"):
         _read()
-    assert _read("--verifier", "nullverifier").enforced_verifier is VerifierName.NULL
+    assert _read("--verifier", "nullverifier").enforced_verifier == NULL_VERIFIER
 
 
 def test_the_sample_is_accepted_and_strict() -> None:
@@ -91,7 +91,13 @@ def test_the_sample_shows_every_key_and_the_true_default_of_each() -> None:
     shown = FORM.parse_file(uncommented.encode(), name="sample", base=Path("/"))
     assert shown.keys() == FIELDS.keys()
     defaults = FORM.parse_file(encode_settings(Settings()).encode(), name="defaults", base=Path("/"))
-    examples = {"listen", "mutual", "acceptance.denied_advisories"}
+    examples = {
+        "listen",
+        "mutual",
+        "acceptance.denied_advisories",
+        "guests.accept_unbound_evidence",
+        "guests.min_tcb",
+    }
     for key in defaults.keys() - examples:
         assert (key, shown[key]) == (key, defaults[key])
 

@@ -19,7 +19,7 @@ from tests.unit.simulator.oracle import appraise, oracle_verdict
 from verdictd.cli.tee_sim import main
 from verdictd.simulator.enclave import DEFAULT_MR_ENCLAVE, DEFAULT_MR_SIGNER
 from verdictd.simulator.platform import SimulatedPlatform
-from verdictd.tees.dcap.acceptance import TCBStatus
+from verdictd.tees.dcap.acceptance import LEVEL_STATUSES, TCBStatus
 from verdictd.tees.dcap.quote import parse_quote
 
 
@@ -95,7 +95,7 @@ def test_collateral_of_the_first_and_the_last_year(directory: Path, tmp_path: Pa
     assert main(["collateral", str(directory), "--at", f"{year}-12-31T00:00:00Z", "-o", str(tmp_path / "c")]) == 0
 
 
-@pytest.mark.parametrize("status", list(TCBStatus))
+@pytest.mark.parametrize("status", list(LEVEL_STATUSES))
 def test_set_tcb_status(directory: Path, status: TCBStatus, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["set-tcb-status", str(directory), status.value]) == 0
     platform, now = SimulatedPlatform.load(directory), datetime.now(UTC)

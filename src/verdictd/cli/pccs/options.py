@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from verdictd.cli.subcommands import Subparsers
+from verdictd.configuration.amd_trust_files import AMD
 from verdictd.configuration.trust_files import INTEL
 from verdictd.core.errors import ConfigError
-from verdictd.pccs.settings import AMD, AMD_KDS_URL, Settings
+from verdictd.pccs.settings import AMD_KDS_URL, Settings
 from verdictd.pccs.settings_reader import FORM, build_settings, read_environment
 
 _CACHE_FLAGS: Final = {

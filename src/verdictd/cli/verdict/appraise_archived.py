@@ -13,7 +13,7 @@ from verdictd.core.checks import CheckResult
 from verdictd.core.errors import ConfigError
 from verdictd.core.result import AppraisalResult
 from verdictd.policy.service import evaluate_once
-from verdictd.tees.dcap.context import format_instant
+from verdictd.tees.timed_checklist import format_instant
 
 SCHEMA = "verdictd.replay/1"
 _ACCEPTED, _REFUSED = 0, 1

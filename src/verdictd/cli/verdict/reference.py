@@ -11,6 +11,7 @@ from typing import Final, TextIO
 from verdictd.cli.files import read_bounded, write_whole
 from verdictd.cli.progress import ProgressBar
 from verdictd.cli.subcommands import Subparsers
+from verdictd.cli.verdict.guest_reference import add_guest_options, run_guest_reference
 from verdictd.cli.verdict.reference_report import describe, describe_refusals, encode_report
 from verdictd.cli.verdict.reference_upload import Upload, fetch_reference, upload
 from verdictd.core.errors import ConfigError
@@ -39,12 +40,13 @@ def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
         nargs="+",
         metavar="FILE",
         help="a signed enclave (.so), a SIGSTRUCT (sigstruct.bin, .sig), an .sgxs file, an RPM, a DEB, a directory,"
-        " a quote or a RATS-TLS certificate",
+        " a quote or a RATS-TLS certificate; with --tee the firmware of a confidential VM",
     )
     parser.add_argument("--member", metavar="NAME", help="of several enclaves in a file, the one whose name ends so")
     _add_outputs(parser)
     _add_changes(parser)
     _add_upload(parser)
+    add_guest_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -79,6 +81,8 @@ def _add_upload(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
     """Run the subcommand. `now` is not used: signatures of enclaves do not expire."""
     del now
+    if arguments.tee is not None:
+        return run_guest_reference(arguments, out)
     _check_usage(arguments)
     findings = _find(arguments)
     refused = [each for each in findings if isinstance(each, Unusable)]

@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import TextIO
 
 from verdictd.appraisal.evidence_file import EvidenceFile, parse_evidence_file
+from verdictd.appraisal.tee_claims import claims_of
 from verdictd.cli.files import read_evidence
 from verdictd.cli.subcommands import Subparsers
 from verdictd.core.result import JSONValue
 from verdictd.ratstls.certificate import RATSTLSCertificate
-from verdictd.tees.sgx_ecdsa.claims import build_evidence_fields, build_policy_input, build_reference_fields
+from verdictd.ratstls.evidence import EvidenceKind
+from verdictd.tees.sgx_ecdsa.claims import build_evidence_fields
 
 _FORMS = ("evidence", "reference", "input")
 
@@ -27,7 +29,7 @@ def add_parser(subparsers: Subparsers, name: str, description: str) -> None:
         "--as",
         dest="form",
         choices=_FORMS,
-        help="write JSON instead: an evidence file, a reference file, or a policy's whole input",
+        help="write JSON instead: an evidence file (SGX alone), a reference file, or a policy's whole input",
     )
     parser.set_defaults(run=run)
 
@@ -44,23 +46,22 @@ def run(arguments: argparse.Namespace, out: TextIO, now: datetime) -> int:
 
 
 def _build(evidence: EvidenceFile, form: str) -> dict[str, JSONValue]:
-    claims = evidence.sgx_claims()
     if form == "evidence":
-        return build_evidence_fields(claims)
+        return build_evidence_fields(evidence.claims(EvidenceKind.SGX_ECDSA))
+    claims = evidence.claims()
+    tee = claims_of(str(evidence.kind))
     if form == "reference":
-        return build_reference_fields(claims)
-    return build_policy_input(claims, evidence.custom_claims())
+        return tee.build_reference_fields(claims)
+    return tee.build_policy_input(claims, evidence.custom_claims())
 
 
 def _describe(evidence: EvidenceFile) -> str:
     lines = ["Nothing below is verified; `verdict appraise` does that."]
     if evidence.certificate is not None:
         lines += _describe_certificate(evidence.certificate)
-    if evidence.quote is None:
-        lines.append(f"evidence           {evidence.kind or 'none'}")
-    else:
-        lines.append("evidence           sgx_ecdsa")
-        lines += _describe_claims(evidence.sgx_claims())
+    lines.append(f"evidence           {evidence.kind or 'none'}")
+    if evidence.quote_claims is not None:
+        lines += _describe_claims(evidence.quote_claims)
     lines += [f"claim {name:<12} {value.hex()}" for name, value in evidence.custom_claims().items()]
     return "\n".join(lines) + "\n"
 
