@@ -6,6 +6,7 @@ import json
 from fuzz.parts import after_selector, selector
 from fuzz.simulated import NOW, collateral, platform, roots
 from fuzz.target import FuzzTarget, attempt
+from verdictd.collateral.amd_names import AMDCertificateName
 from verdictd.collateral.items import split_collateral, verify_item
 from verdictd.pccs.bounded_json import parse_bounded_json
 from verdictd.pccs.bundle import BundleHeader, read_bundle, write_bundle
@@ -18,7 +19,7 @@ from verdictd.pccs.bundle_entries import (
     parse_entry,
 )
 from verdictd.pccs.intel_files import parse_platform_collateral
-from verdictd.pccs.model import STANDARD, AMDCertificateName, Platform, PlatformKey, RawTCB, Registration
+from verdictd.pccs.model import STANDARD, Platform, PlatformKey, RawTCB, Registration
 from verdictd.pccs.pck_offers import OfferedPCKSet, verify_pck_set
 from verdictd.pccs.retrieval_csv import encode_retrieval_csv, parse_retrieval_csv
 from verdictd.tees.dcap.collateral import encode_signed_document

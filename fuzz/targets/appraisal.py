@@ -7,7 +7,7 @@ from fuzz.parts import at_start
 from fuzz.simulated import NOW, appraiser, collateral
 from fuzz.target import CORPUS, FuzzTarget
 from fuzz.verdicts import check_result
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import NULL_VERIFIER, SGX_VERIFIER
 from verdictd.core.checks import CheckResult
 from verdictd.core.errors import VerdictdError
 from verdictd.ratstls.certificate import parse_certificate
@@ -15,11 +15,11 @@ from verdictd.ratstls.certificate import parse_certificate
 
 def check(data: bytes) -> None:
     """A certificate is accepted only if its signed bytes are those of one that was made for it."""
-    result = appraiser().appraise_certificate(data, VerifierName.SGX_ECDSA, NOW)
+    result = appraiser().appraise_certificate(data, SGX_VERIFIER, NOW)
     check_result(result)
     if result.allowed:
         assert parse_certificate(data).tbs in _genuine(), "a certificate that nobody made is accepted"
-    unjudged = appraiser().appraise_certificate(data, VerifierName.NULL, NOW)
+    unjudged = appraiser().appraise_certificate(data, NULL_VERIFIER, NOW)
     check_result(unjudged)
     assert not unjudged.allowed or CheckResult.NOT_MADE in {each.result for each in unjudged.checks}
 

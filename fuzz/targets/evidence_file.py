@@ -14,8 +14,8 @@ def check(data: bytes) -> None:
     if found is None:
         return
     assert found.certificate is not None or found.kind is not None
-    claims = attempt(found.sgx_claims)
-    assert (claims is None) is (found.quote is None)
+    claims = attempt(found.claims)
+    assert (claims is None) is (found.quote_claims is None)
     assert found.certificate is not None or not found.custom_claims()
 
 
@@ -23,6 +23,7 @@ def seeds() -> dict[str, bytes]:
     certificate = make_certificate(quote_version=5)
     return {
         "quote": platform().quote(report_data=bytes(64), quote_version=4),
+        "td_quote": platform().td_quote(report_data=bytes(64), quote_version=5),
         "der": certificate,
         "pem": encode_pem(certificate),
         "none": build_certificate(private_key("peer"), at=NOW),
@@ -31,7 +32,12 @@ def seeds() -> dict[str, bytes]:
 
 TARGET = FuzzTarget(
     name="evidence_file",
-    modules=("verdictd.appraisal.evidence_file", "verdictd.tees.sgx_ecdsa.claims", "verdictd.ratstls.certificate"),
+    modules=(
+        "verdictd.appraisal.evidence_file",
+        "verdictd.tees.sgx_ecdsa.claims",
+        "verdictd.tees.tdx_ecdsa.claims",
+        "verdictd.ratstls.certificate",
+    ),
     check=check,
     seeds=seeds,
     max_bytes=16_000,

@@ -3,6 +3,7 @@
 from fuzz.simulated import platform
 from fuzz.target import FuzzTarget, attempt
 from verdictd.ratstls.evidence import EvidenceKind, tell_quote_kind
+from verdictd.tees.dcap.enclave_report import EnclaveReport
 from verdictd.tees.dcap.quote import Quote, parse_quote
 from verdictd.tees.sgx_ecdsa.claims import build_quote_claims
 
@@ -19,7 +20,7 @@ def check(data: bytes) -> None:
     build_quote_claims(quote)
 
 
-def _encode(quote: Quote) -> bytes:
+def _encode(quote: Quote[EnclaveReport]) -> bytes:
     def sized(value: bytes, octets: int = 4) -> bytes:
         return len(value).to_bytes(octets, "little") + value
 

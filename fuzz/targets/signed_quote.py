@@ -19,7 +19,7 @@ from fuzz.simulated import NOW, appraiser, platform, private_key
 from fuzz.target import FuzzTarget
 from fuzz.targets.appraisal import PATH
 from fuzz.verdicts import check_result
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import SGX_VERIFIER
 from verdictd.ratstls.certificate import EVIDENCE_OID
 from verdictd.ratstls.evidence import encode_claims_buffer
 from verdictd.simulator.keys import raw_public_key, sign_raw
@@ -52,7 +52,7 @@ def check(data: bytes) -> None:
     claims_buffer, quote = take(rest)
     quote = _make_right(quote, flags, claims_buffer)
     certificate = _certificate(quote, claims_buffer)
-    result = appraiser().appraise_certificate(certificate, VerifierName.SGX_ECDSA, NOW)
+    result = appraiser().appraise_certificate(certificate, SGX_VERIFIER, NOW)
     check_result(result)
     check_result(appraiser().appraise_quote(quote, NOW))
     if result.allowed:

@@ -14,7 +14,7 @@ from fuzz.certificates import make_certificate
 from fuzz.parts import chunks, join, take
 from fuzz.simulated import NOW, appraiser, private_key
 from fuzz.target import FuzzTarget, check_sentence
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import SGX_VERIFIER
 from verdictd.ratstls.certificate import attestation_id
 from verdictd.ratstls.certificate_builder import Identity, build_certificate
 from verdictd.ratstls.channel import (
@@ -48,7 +48,7 @@ def check(data: bytes) -> None:
 
     def judge(der: bytes) -> PeerVerdict:
         asked.append(der)
-        result = appraiser().appraise_certificate(der, VerifierName.SGX_ECDSA, NOW)
+        result = appraiser().appraise_certificate(der, SGX_VERIFIER, NOW)
         reason = "; ".join(each.sentence for each in result.refusals) or "accepted"
         return PeerVerdict(attestation_id=attestation_id(der), allowed=result.allowed, reason=reason, result=result)
 

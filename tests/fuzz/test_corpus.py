@@ -8,7 +8,7 @@ from fuzz.registry import TARGETS
 from fuzz.simulated import NOW, appraiser
 from fuzz.target import CORPUS
 
-from verdictd.appraisal.verifiers import VerifierName
+from verdictd.appraisal.verifiers import SGX_VERIFIER, Verifiers
 from verdictd.core.errors import VerdictdError
 from verdictd.core.result import AppraisalResult
 from verdictd.ratstls.certificate import parse_certificate
@@ -52,7 +52,7 @@ def test_the_corpus_is_small() -> None:
 def test_genuine_certificates_among_the_seeds_are_accepted(name: str) -> None:
     """Else the fuzzer would never see what lies behind the last check."""
     data = (CORPUS / "appraisal" / name).read_bytes()
-    result = appraiser().appraise_certificate(data, VerifierName.SGX_ECDSA, NOW)
+    result = appraiser().appraise_certificate(data, SGX_VERIFIER, NOW)
     assert result.allowed, [check.sentence for check in result.refusals]
 
 
@@ -89,7 +89,7 @@ def test_a_recorded_flight_takes_a_certificate_to_the_judge(monkeypatch: pytest.
     """Though what the server answered was another random number each time."""
     asked: list[bytes] = []
 
-    def recorded(_: object, data: bytes, verifier: VerifierName, at: datetime) -> AppraisalResult:
+    def recorded(_: object, data: bytes, verifier: Verifiers, at: datetime) -> AppraisalResult:
         asked.append(data)
         return judge(data, verifier, at)
 
