@@ -4,6 +4,7 @@ Every command is printed as it is run, with what it printed. The demonstration s
 out otherwise than expected, so that it is a test as well.
 """
 
+import base64
 import json
 import os
 import re
@@ -64,7 +65,7 @@ class Demonstration:
         """Let the workload attest."""
         instances = ["-a", "sgx_ecdsa", "-v", "nullverifier", "-t", "openssl", "-c", "openssl"]
         where = ["-i", self.host, "-p", self.port, "--mutual", "--verdictd", "--simulate", "platform"]
-        own = [] if "--sim-enclave" in words else ["--sim-enclave", self.enclave]
+        own = [] if "--sim-enclave" in words or "-a" in words else ["--sim-enclave", self.enclave]
         self.shell("rats-tls-client", *instances, *where, *own, *words, code=code)
 
     def explain(self, daemon: Service, seen: int, reason: str) -> None:
@@ -89,18 +90,72 @@ def main() -> None:
                 attest(demo, daemon)
                 refuse(demo, daemon)
                 upgrade(demo, daemon)
+                attest_other_tees(demo, url)
                 change_the_platform(demo, daemon)
             print(f"\nverdictd stopped with exit code {daemon.stop()}")
         appraise_genuine_hardware(demo)
     print("\nThe scenario works from end to end.")
 
 
-def start_verdictd(demo: Demonstration, pccs_url: str) -> Service:
+def attest_other_tees(demo: Demonstration, pccs_url: str) -> None:
+    """The same with other TEEs: TDX, SEV-SNP and CSV attest to a verdictd that judges any kind of evidence."""
+    before = demo.client_api, demo.host, demo.port
+    demo.headline("The simulated AMD and Hygon; their roots are trusted here, for trying things out only")
+    demo.shell("tee-sim", "init-amd", "platform")
+    demo.shell("tee-sim", "init-hygon", "platform")
+    roots = "--amd-root platform/amd/milan/ark.pem --hygon-root platform/hygon/hrk.cert"
+    with start_verdictd(demo, pccs_url, "any", "data-of-any", roots) as daemon:
+        attest_a_td(demo, daemon)
+        for kind, reference, size in (("sev_snp", "snpData", 48), ("csv", "csvData", 32)):
+            attest_a_guest(demo, daemon, kind, reference, bytes([0xAA]) * size)
+    demo.client_api, demo.host, demo.port = before
+
+
+def attest_a_guest(demo: Demonstration, daemon: Service, kind: str, name: str, measurement: bytes) -> None:
+    """A guest of SEV-SNP or CSV: the expected one is let in, another one is refused."""
+    demo.headline(f"A {kind} guest attests; another one is refused")
+    content = (
+        {"measurement": [measurement.hex()], "hostData": [], "idKeyDigest": []}
+        if kind == "sev_snp"
+        else {"measure": [base64.b64encode(measurement).decode()]}
+    )
+    (demo.directory / name).write_text(json.dumps(content))
+    demo.verdict("--set-opa-reference", name, f"./{name}")
+    seen = len(daemon.lines)
+    demo.attest("-a", kind, "--sim-measurement", measurement.hex())
+    accepted = daemon.wait_for(r'verdict="accepted" why="(.*?)"', after=seen)
+    print(f"  verdictd: {accepted[1]}")
+    seen = len(daemon.lines)
+    demo.attest("-a", kind, "--sim-measurement", "ee" * len(measurement), code=255)
+    demo.explain(daemon, seen, "policy.decision")
+
+
+def attest_a_td(demo: Demonstration, daemon: Service) -> None:
+    """A trust domain of TDX, whose reference values are taken from a quote of it."""
+    demo.headline("Reference values of a TD, taken from a quote of it; until it is named, nobody is let in")
+    demo.shell("tee-sim", "quote", "platform", "--tee", "tdx", "--report-data", "00", "-o", "td.bin")
+    reference = demo.shell("verdict", "show", "td.bin", "--as", "reference")
+    (demo.directory / "tdxData").write_text(reference)
+    demo.verdict("--set-opa-reference", "tdxData", "./tdxData")
+    demo.headline("A TD attests; another one is refused")
+    seen = len(daemon.lines)
+    demo.attest("-a", "tdx_ecdsa")
+    accepted = daemon.wait_for(r'verdict="accepted" why="(.*?)"', after=seen)
+    print(f"  verdictd: {accepted[1]}")
+    seen = len(daemon.lines)
+    demo.attest("-a", "tdx_ecdsa", "--sim-mrtd", "ee" * 48, code=255)
+    demo.explain(daemon, seen, "policy.decision")
+
+
+def start_verdictd(
+    demo: Demonstration, pccs_url: str, verifiers: str = "sgx_ecdsa", data_directory: str = "data", roots: str = ""
+) -> Service:
     """Start the Verifier, and learn where it listens."""
     demo.headline("verdictd, on the user's own machine")
     words = shlex.split(
-        "verdictd --client-api 127.0.0.1:0 --listen 127.0.0.1:0 --mutual --attester nullattester --verifier sgx_ecdsa"
-        f" --tls openssl --crypto openssl --data-dir data --trust-root platform/root-ca.pem --pccs-url {pccs_url}"
+        "verdictd --client-api 127.0.0.1:0 --listen 127.0.0.1:0 --mutual --attester nullattester"
+        f" --verifier {verifiers} --tls openssl --crypto openssl --data-dir {data_directory}"
+        f" --trust-root platform/root-ca.pem --pccs-url {pccs_url} {roots}"
     )
     print(f"$ {shlex.join(words)}")
     daemon = Service(words, demo.directory)

@@ -76,14 +76,15 @@ def test_the_configuration_is_checked_and_printed_without_being_used(tmp_path: P
 
 
 def test_what_it_trusts_and_does_not_check_is_said_at_start(place: Path) -> None:
-    with verifier(place, *TRUST, "--verifier", "nullverifier", "--allow-any-enclave") as verdictd:
+    words = ("--mutual", "--verifier", "nullverifier", "--allow-any-enclave")
+    with verifier(place, *TRUST, *words, mutual=False) as verdictd:
         said = "\n".join(verdictd.service.lines)
     assert 'trusted root label="platform/root-ca.pem"' in said
     assert "anyone who has a key is served (nullverifier)" in said
 
 
 def test_the_null_verifier_lets_in_whoever_has_a_key_where_it_was_named(place: Path) -> None:
-    with verifier(place, "--verifier", "nullverifier") as verdictd:
+    with verifier(place, "--mutual", "--verifier", "nullverifier", mutual=False) as verdictd:
         done = run(
             *["rats-tls-client", "-a", "nullattester", "-v", "nullverifier", "--mutual", "--verdictd"],
             *["-i", verdictd.host, "-p", verdictd.port],
